@@ -43,3 +43,60 @@ gen: $(BUF) plugins third_party ## Regenerates gen/ from proto/.
 	$(BUF) lint
 	rm -rf gen
 	$(BUF) generate
+
+.PHONY: build
+build: ## Builds ./lienthong.
+	go build -trimpath -o lienthong .
+
+.PHONY: demo
+demo: build ## Shows the product at work, then keeps running. Ctrl-C ends it.
+	./lienthong demo
+
+.PHONY: format
+format: ## Formats the Go code and the protos.
+	gofmt -w $$(git ls-files '*.go' ':!gen')
+	$(BUF) format -w proto
+
+# On a bare machine, what the tests drive for real is installed from Debian.
+.PHONY: tools
+tools:
+	@missing=""; \
+	command -v xmllint >/dev/null || missing="$$missing libxml2-utils"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	if [ -n "$$missing" ]; then \
+		echo "installing:$$missing"; \
+		sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, buf lint.
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' ':!gen')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (make format):"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
+
+# Generated code is compared with what the protos give now. Where buf cannot be
+# had (no npm, no registry), that is said; everything else still runs.
+.PHONY: gen-check
+gen-check:
+	@if $(MAKE) --no-print-directory $(BUF) >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory plugins third_party && \
+		$(BUF) lint && \
+		$(BUF) format --diff --exit-code proto && \
+		rm -rf .bin/gen && $(BUF) generate --output .bin/gen && \
+		diff -r gen .bin/gen/gen && echo "gen/ is what proto/ gives"; \
+	else \
+		echo "buf is not to be had here: lint and drift of the protos were NOT checked"; \
+	fi
+
+.PHONY: race
+race:
+	go test -race -timeout 20m ./...
+
+.PHONY: demo-once
+demo-once: build
+	./lienthong demo --once
+
+.PHONY: test
+test: tools lint gen-check race demo-once ## Everything CI runs.

@@ -27,6 +27,9 @@ const (
 // XML or JSON. Ours, not the guide's; spelt in its manner.
 type MDeliveries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Until when they wait for their acknowledgement; what is not acknowledged by
+	// then is delivered again. Absent when there are none.
+	LeaseUntil *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=lease_until,json=LeaseUntil,proto3" json:"lease_until,omitempty"`
 	// Deliveries, possibly none.
 	Deliveries    []*MDelivery `protobuf:"bytes,1,rep,name=deliveries,json=Delivery,proto3" json:"deliveries,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -63,6 +66,13 @@ func (*MDeliveries) Descriptor() ([]byte, []int) {
 	return file_lienthong_edge_v1_edge_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *MDeliveries) GetLeaseUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LeaseUntil
+	}
+	return nil
+}
+
 func (x *MDeliveries) GetDeliveries() []*MDelivery {
 	if x != nil {
 		return x.Deliveries
@@ -73,7 +83,7 @@ func (x *MDeliveries) GetDeliveries() []*MDelivery {
 // One packet on its way to one recipient.
 type MDelivery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id to acknowledge with.
+	// Id to acknowledge with: the packet's sequence, the same at every redelivery.
 	DeliveryId string `protobuf:"bytes,1,opt,name=delivery_id,json=DeliveryId,proto3" json:"delivery_id,omitempty"`
 	// Node that sent.
 	Sender string `protobuf:"bytes,2,opt,name=sender,json=Sender,proto3" json:"sender,omitempty"`
@@ -90,7 +100,10 @@ type MDelivery struct {
 	// Set for survey results.
 	MVotes *v1.MVotes `protobuf:"bytes,8,opt,name=m_votes,json=MVotes,proto3" json:"m_votes,omitempty"`
 	// Set for statistics.
-	MStatistic    *v1.MStatistic `protobuf:"bytes,9,opt,name=m_statistic,json=MStatistic,proto3" json:"m_statistic,omitempty"`
+	MStatistic *v1.MStatistic `protobuf:"bytes,9,opt,name=m_statistic,json=MStatistic,proto3" json:"m_statistic,omitempty"`
+	// Set instead of a packet when the edge cannot read it, so that nothing is
+	// withheld: where to fetch the sender's own bytes.
+	Problem       *string `protobuf:"bytes,10,opt,name=problem,json=Problem,proto3,oneof" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -188,10 +201,17 @@ func (x *MDelivery) GetMStatistic() *v1.MStatistic {
 	return nil
 }
 
+func (x *MDelivery) GetProblem() string {
+	if x != nil && x.Problem != nil {
+		return *x.Problem
+	}
+	return ""
+}
+
 // Acknowledges deliveries.
 type MAcknowledge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Ids of the deliveries that are done with.
+	// Ids of the deliveries that are done with, at most 1024.
 	DeliveryId    []string `protobuf:"bytes,1,rep,name=delivery_id,json=DeliveryId,proto3" json:"delivery_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -238,12 +258,16 @@ var File_lienthong_edge_v1_edge_proto protoreflect.FileDescriptor
 
 const file_lienthong_edge_v1_edge_proto_rawDesc = "" +
 	"\n" +
-	"\x1clienthong/edge/v1/edge.proto\x12\x11lienthong.edge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/dossier.proto\x1a!lienthong/packet/v1/options.proto\x1a\"lienthong/packet/v1/progress.proto\x1a#lienthong/packet/v1/statistic.proto\x1a lienthong/packet/v1/survey.proto\"\x9f\x01\n" +
-	"\vMDeliveries\x12a\n" +
+	"\x1clienthong/edge/v1/edge.proto\x12\x11lienthong.edge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/dossier.proto\x1a!lienthong/packet/v1/options.proto\x1a\"lienthong/packet/v1/progress.proto\x1a#lienthong/packet/v1/statistic.proto\x1a lienthong/packet/v1/survey.proto\"\x8d\x02\n" +
+	"\vMDeliveries\x12l\n" +
+	"\vlease_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB/\xba\xc8\x18+\n" +
+	"\n" +
+	"LeaseUntil\x1a\x1dHạn xác nhận đã nhậnR\n" +
+	"LeaseUntil\x12a\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1c.lienthong.edge.v1.MDeliveryB%\xba\xc8\x18!\n" +
 	"\bDelivery\x1a\x15Gói tin chờ nhậnR\bDelivery:-\xba\xc8\x18)\n" +
-	"\vMDeliveries\x12\x1aCác gói tin chờ nhận\"\xc7\x06\n" +
+	"\vMDeliveries\x12\x1aCác gói tin chờ nhận\"\xa9\a\n" +
 	"\tMDelivery\x12F\n" +
 	"\vdelivery_id\x18\x01 \x01(\tB%\xba\xc8\x18!\n" +
 	"\n" +
@@ -268,8 +292,13 @@ const file_lienthong_edge_v1_edge_proto_rawDesc = "" +
 	"\vm_statistic\x18\t \x01(\v2\x1f.lienthong.packet.v1.MStatisticB\x1d\xba\xc8\x18\x19\n" +
 	"\n" +
 	"MStatistic\x1a\vThống kêR\n" +
-	"MStatistic:&\xba\xc8\x18\"\n" +
-	"\tMDelivery\x12\x15Gói tin chờ nhận\"\x83\x01\n" +
+	"MStatistic\x12T\n" +
+	"\aproblem\x18\n" +
+	" \x01(\tB5\xba\xc8\x181\n" +
+	"\aProblem\x1a&Lý do không đọc được gói tinH\x00R\aProblem\x88\x01\x01:&\xba\xc8\x18\"\n" +
+	"\tMDelivery\x12\x15Gói tin chờ nhậnB\n" +
+	"\n" +
+	"\b_problem\"\x83\x01\n" +
 	"\fMAcknowledge\x12F\n" +
 	"\vdelivery_id\x18\x01 \x03(\tB%\xba\xc8\x18!\n" +
 	"\n" +
@@ -301,17 +330,18 @@ var file_lienthong_edge_v1_edge_proto_goTypes = []any{
 	(*v1.MStatistic)(nil),         // 7: lienthong.packet.v1.MStatistic
 }
 var file_lienthong_edge_v1_edge_proto_depIdxs = []int32{
-	1, // 0: lienthong.edge.v1.MDeliveries.deliveries:type_name -> lienthong.edge.v1.MDelivery
-	3, // 1: lienthong.edge.v1.MDelivery.accepted_at:type_name -> google.protobuf.Timestamp
-	4, // 2: lienthong.edge.v1.MDelivery.m_sync_document:type_name -> lienthong.packet.v1.MSyncDocument
-	5, // 3: lienthong.edge.v1.MDelivery.m_document_traces:type_name -> lienthong.packet.v1.MDocumentTraces
-	6, // 4: lienthong.edge.v1.MDelivery.m_votes:type_name -> lienthong.packet.v1.MVotes
-	7, // 5: lienthong.edge.v1.MDelivery.m_statistic:type_name -> lienthong.packet.v1.MStatistic
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	3, // 0: lienthong.edge.v1.MDeliveries.lease_until:type_name -> google.protobuf.Timestamp
+	1, // 1: lienthong.edge.v1.MDeliveries.deliveries:type_name -> lienthong.edge.v1.MDelivery
+	3, // 2: lienthong.edge.v1.MDelivery.accepted_at:type_name -> google.protobuf.Timestamp
+	4, // 3: lienthong.edge.v1.MDelivery.m_sync_document:type_name -> lienthong.packet.v1.MSyncDocument
+	5, // 4: lienthong.edge.v1.MDelivery.m_document_traces:type_name -> lienthong.packet.v1.MDocumentTraces
+	6, // 5: lienthong.edge.v1.MDelivery.m_votes:type_name -> lienthong.packet.v1.MVotes
+	7, // 6: lienthong.edge.v1.MDelivery.m_statistic:type_name -> lienthong.packet.v1.MStatistic
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_lienthong_edge_v1_edge_proto_init() }
@@ -319,6 +349,7 @@ func file_lienthong_edge_v1_edge_proto_init() {
 	if File_lienthong_edge_v1_edge_proto != nil {
 		return
 	}
+	file_lienthong_edge_v1_edge_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1,0 +1,105 @@
+package hub
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config says where a hub keeps its data and where it listens. The tagged fields
+// can stand in a YAML file, where an unknown key is an error.
+type Config struct {
+	// DataDir holds everything the hub keeps: store, CA, ledger key, and the first
+	// administrator's profile. It is made when it is not there.
+	DataDir string `yaml:"data"`
+	// Name of the hub, in certificates and receipts: lower-case letters, digits,
+	// dots and hyphens. Fixed once the data directory is made.
+	Name string `yaml:"name"`
+	// GRPC is the address for nodes and administrators, mutual TLS.
+	GRPC string `yaml:"grpc"`
+	// HTTP is the address of the HTTPS edge for REST/XML clients.
+	HTTP string `yaml:"http"`
+	// Web is the address of the public pages: plain HTTP, meant to stand behind
+	// the portal's own reverse proxy. Empty: no public pages.
+	Web string `yaml:"web"`
+	// Hosts are the names and IP addresses that clients reach the hub by; they
+	// stand in its certificate. The first is what enrolment tokens name. Default:
+	// the machine's host name and loopback.
+	Hosts []string `yaml:"hosts"`
+	// ContentBytes is the largest packet; default 16 MiB.
+	ContentBytes int `yaml:"content_bytes"`
+	// Strict refuses packets that can only be read by taking liberties.
+	Strict bool `yaml:"strict"`
+
+	// Logger and Clock default to slog.Default and time.Now.
+	Logger *slog.Logger     `yaml:"-"`
+	Clock  func() time.Time `yaml:"-"`
+}
+
+// Defaults for what a Config leaves out.
+const (
+	DefaultName         = "lienthong"
+	DefaultGRPC         = "127.0.0.1:8443"
+	DefaultHTTP         = "127.0.0.1:8444"
+	DefaultWeb          = "127.0.0.1:8080"
+	defaultContentBytes = 16 << 20
+)
+
+// ReadConfig reads a YAML file over the given config: what the file names wins.
+func ReadConfig(path string, over Config) (Config, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return over, fmt.Errorf("config: %w", err)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(content), yaml.DisallowUnknownField())
+	if err := decoder.Decode(&over); err != nil && !errors.Is(err, io.EOF) {
+		return over, fmt.Errorf("config %s: %w", path, err)
+	}
+	return over, nil
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.DataDir == "" {
+		return c, errors.New("a data directory is required (--data DIR)")
+	}
+	if c.Name == "" {
+		c.Name = DefaultName
+	}
+	if c.GRPC == "" {
+		c.GRPC = DefaultGRPC
+	}
+	if c.HTTP == "" {
+		c.HTTP = DefaultHTTP
+	}
+	for _, address := range []string{c.GRPC, c.HTTP, c.Web} {
+		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
+			return c, fmt.Errorf("address %q: host:port is expected, e.g. 127.0.0.1:8443 or :8443", address)
+		}
+	}
+	if c.ContentBytes == 0 {
+		c.ContentBytes = defaultContentBytes
+	}
+	if c.ContentBytes < 1024 || c.ContentBytes > 1<<30 {
+		return c, fmt.Errorf("content_bytes %d: 1024 to %d are allowed", c.ContentBytes, 1<<30)
+	}
+	if len(c.Hosts) == 0 {
+		c.Hosts = []string{"localhost", "127.0.0.1", "::1"}
+		if name, err := os.Hostname(); err == nil && name != "localhost" {
+			c.Hosts = append(c.Hosts, name)
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	return c, nil
+}

@@ -1,0 +1,93 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/hub/store"
+)
+
+// GetPacket implements ExchangeService. A caller that is neither the sender nor a
+// recipient is answered as if the packet did not exist.
+func (s *Service) GetPacket(ctx context.Context, req *exchangev1.GetPacketRequest) (*exchangev1.GetPacketResponse, error) {
+	if _, _, err := s.statementFor(ctx, req.GetSequence(), true); err != nil {
+		return nil, err
+	}
+	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
+	if err != nil {
+		return nil, fmt.Errorf("read packet: %w", err)
+	}
+	accepted := &exchangev1.AcceptedPacket{}
+	if err := proto.Unmarshal(records[0], accepted); err != nil {
+		return nil, fmt.Errorf("read packet: %w", err)
+	}
+	if err := s.convert(accepted.GetEnvelope(), req.GetFormat()); err != nil {
+		return nil, err
+	}
+	return &exchangev1.GetPacketResponse{Packet: accepted}, nil
+}
+
+// convert rewrites an envelope's content in another format; unspecified leaves
+// the sender's own bytes.
+func (s *Service) convert(env *exchangev1.Envelope, format exchangev1.Format) error {
+	if format == exchangev1.Format_FORMAT_UNSPECIFIED {
+		return nil
+	}
+	decoded, err := s.codec.Decode(env.GetType(), env.GetFormat(), env.GetContent())
+	if err != nil {
+		return fmt.Errorf("read accepted content: %w", err)
+	}
+	env.Content, err = s.codec.Encode(decoded.Message, format)
+	if err != nil {
+		return fmt.Errorf("write content: %w", err)
+	}
+	env.Format = format
+	return nil
+}
+
+// GetReceipt implements ExchangeService. A caller that is not the sender is
+// answered as if the packet did not exist.
+func (s *Service) GetReceipt(ctx context.Context, req *exchangev1.GetReceiptRequest) (*exchangev1.GetReceiptResponse, error) {
+	receipt, statement, err := s.statementFor(ctx, req.GetSequence(), false)
+	if err != nil {
+		return nil, err
+	}
+	return &exchangev1.GetReceiptResponse{Receipt: receipt, Statement: statement}, nil
+}
+
+// statementFor returns the receipt of an accepted packet and what it states, if
+// the caller sent it or, with orRecipient, receives it.
+func (s *Service) statementFor(ctx context.Context, sequence uint64, orRecipient bool) (*exchangev1.Receipt, *exchangev1.Statement, error) {
+	caller, err := s.callerOf(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	receipt, err := receiptOf(ctx, s.store, sequence)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil, noSuchPacket(sequence)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	statement := &exchangev1.Statement{}
+	if err := proto.Unmarshal(receipt.GetLeaf(), statement); err != nil {
+		return nil, nil, fmt.Errorf("read leaf %d: %w", sequence, err)
+	}
+	if statement.GetSender() == caller || (orRecipient && slices.Contains(statement.GetRecipients(), caller)) {
+		return receipt, statement, nil
+	}
+	return nil, nil, noSuchPacket(sequence)
+}
+
+func noSuchPacket(sequence uint64) error {
+	return fault.New(codes.NotFound, "packet_not_found",
+		fmt.Sprintf("no packet with sequence %d was sent by or to this node", sequence),
+		fmt.Sprintf("không có gói tin số thứ tự %d do hệ thống này gửi hoặc nhận", sequence))
+}

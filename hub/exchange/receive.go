@@ -1,0 +1,246 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+)
+
+// A frame of deliveries stays under the 4 MiB that gRPC clients accept by
+// default, unless one delivery alone is larger.
+const (
+	deliveriesPerFrame = 256
+	bytesPerFrame      = 1 << 20
+)
+
+// Receive implements ExchangeService. One goroutine reads credit and
+// acknowledgements, this one sends. What is out when the stream ends goes back
+// to the inbox.
+func (s *Service) Receive(stream exchangev1.ExchangeService_ReceiveServer) error {
+	ctx := stream.Context()
+	caller, err := s.callerOf(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &receiver{
+		service: s, stream: stream, inbox: s.inboxes.of(caller), consumer: s.inboxes.newConsumer(),
+		requests: make(chan *exchangev1.ReceiveRequest),
+		ended:    make(chan error, 1),
+	}
+	defer r.inbox.leave(r.consumer)
+	go r.read(ctx)
+	return r.send(ctx)
+}
+
+type receiver struct {
+	service  *Service
+	stream   exchangev1.ExchangeService_ReceiveServer
+	inbox    *inbox
+	consumer uint64
+	requests chan *exchangev1.ReceiveRequest
+	ended    chan error // what read ended with; nil for a half-close
+
+	credit         int // deliveries granted and not sent
+	unacknowledged map[uint64]bool
+}
+
+// read ends when the stream does, at the latest when its handler has returned.
+func (r *receiver) read(ctx context.Context) {
+	for {
+		req, err := r.stream.Recv()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			r.ended <- err
+			return
+		}
+		select {
+		case r.requests <- req:
+		case <-ctx.Done():
+			r.ended <- ctx.Err()
+			return
+		}
+	}
+}
+
+func (r *receiver) send(ctx context.Context) error {
+	always := make(chan struct{})
+	close(always)
+	for {
+		changed := r.inbox.change()
+		sent, err := r.sendSome(ctx)
+		if err != nil {
+			return err
+		}
+		if sent {
+			changed = always
+		}
+		more, err := r.wait(ctx, changed)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// wait blocks until there may be something to do. It returns false when the
+// recipient has half-closed.
+func (r *receiver) wait(ctx context.Context, changed <-chan struct{}) (bool, error) {
+	expiry, stop := r.inbox.expiry()
+	defer stop()
+	select {
+	case req := <-r.requests:
+		return true, r.take(ctx, req)
+	case err := <-r.ended:
+		if err != nil {
+			return false, fmt.Errorf("read acknowledgements: %w", err)
+		}
+		return false, nil
+	case <-ctx.Done():
+		return false, fmt.Errorf("receive stream: %w", context.Cause(ctx))
+	case <-changed:
+	case <-expiry:
+	}
+	return true, nil
+}
+
+func (r *receiver) take(ctx context.Context, req *exchangev1.ReceiveRequest) error {
+	r.credit = min(r.credit+int(req.GetCredit()), maxCredit)
+	sequences := req.GetAcknowledge()
+	if len(sequences) == 0 {
+		return nil
+	}
+	done, err := r.inbox.acknowledge(ctx, sequences)
+	if err != nil {
+		return fmt.Errorf("acknowledge: %w", err)
+	}
+	for _, sequence := range sequences {
+		delete(r.unacknowledged, sequence)
+	}
+	if err := r.stream.Send(&exchangev1.ReceiveResponse{Acknowledged: done}); err != nil {
+		return fmt.Errorf("confirm acknowledgements: %w", err)
+	}
+	return nil
+}
+
+// maxCredit keeps the sum of grants from overflowing.
+const maxCredit = 1 << 20
+
+// sendSome sends one frame of deliveries, if there are any and credit for them.
+func (r *receiver) sendSome(ctx context.Context) (bool, error) {
+	count := min(r.credit, deliveriesPerFrame, r.service.limits.Unacknowledged-len(r.unacknowledged))
+	if count <= 0 {
+		return false, nil
+	}
+	taken, err := r.inbox.take(ctx, r.consumer, count, bytesPerFrame, 0)
+	if err != nil || len(taken) == 0 {
+		return false, err
+	}
+	deliveries, err := r.service.deliveries(ctx, taken)
+	if err != nil {
+		return false, err
+	}
+	r.credit -= len(taken)
+	for _, o := range taken {
+		r.unacknowledged[o.sequence] = true
+	}
+	if err := r.stream.Send(&exchangev1.ReceiveResponse{Deliveries: deliveries}); err != nil {
+		return false, fmt.Errorf("send deliveries: %w", err)
+	}
+	return true, nil
+}
+
+// deliveries reads what was taken from an inbox.
+func (s *Service) deliveries(ctx context.Context, taken []out) ([]*exchangev1.Delivery, error) {
+	sequences := make([]uint64, len(taken))
+	for i, o := range taken {
+		sequences[i] = o.sequence
+	}
+	records, err := s.store.Records(ctx, sequences)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	deliveries := make([]*exchangev1.Delivery, len(taken))
+	for i, record := range records {
+		accepted := &exchangev1.AcceptedPacket{}
+		if err := proto.Unmarshal(record, accepted); err != nil {
+			return nil, fmt.Errorf("record %d: %w", sequences[i], err)
+		}
+		deliveries[i] = &exchangev1.Delivery{Packet: accepted, Attempt: taken[i].attempt}
+	}
+	return deliveries, nil
+}
+
+const defaultPull = 32
+
+// Pull implements ExchangeService. Every pull is a consumer of its own: packets
+// of one sender and subject are not pulled further while earlier ones are out.
+func (s *Service) Pull(ctx context.Context, req *exchangev1.PullRequest) (*exchangev1.PullResponse, error) {
+	caller, err := s.callerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in, consumer := s.inboxes.of(caller), s.inboxes.newConsumer()
+	timer := time.NewTimer(time.Duration(req.GetWaitSeconds()) * time.Second)
+	defer timer.Stop()
+	for waited := false; ; {
+		changed := in.change()
+		leaseUntil := s.clock().Add(s.limits.Lease)
+		taken, err := in.take(ctx, consumer, orElse(int(req.GetMax()), defaultPull), bytesPerFrame, s.limits.Lease)
+		if err != nil {
+			return nil, fmt.Errorf("pull: %w", err)
+		}
+		if len(taken) > 0 || waited || req.GetWaitSeconds() == 0 {
+			return s.pulled(ctx, in, consumer, taken, leaseUntil)
+		}
+		expiry, stop := in.expiry()
+		select {
+		case <-changed:
+		case <-expiry:
+		case <-timer.C:
+			waited = true
+		case <-ctx.Done():
+			stop()
+			return nil, fmt.Errorf("pull: %w", ctx.Err())
+		}
+		stop()
+	}
+}
+
+func (s *Service) pulled(ctx context.Context, in *inbox, consumer uint64, taken []out, leaseUntil time.Time) (*exchangev1.PullResponse, error) {
+	deliveries, err := s.deliveries(ctx, taken)
+	if err != nil {
+		in.leave(consumer)
+		return nil, err
+	}
+	return &exchangev1.PullResponse{Deliveries: deliveries, LeaseUntil: timestamppb.New(leaseUntil)}, nil
+}
+
+// Acknowledge implements ExchangeService.
+func (s *Service) Acknowledge(ctx context.Context, req *exchangev1.AcknowledgeRequest) (*exchangev1.AcknowledgeResponse, error) {
+	caller, err := s.callerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.inboxes.of(caller).acknowledge(ctx, req.GetSequences())
+	if err != nil {
+		return nil, fmt.Errorf("acknowledge: %w", err)
+	}
+	resp := &exchangev1.AcknowledgeResponse{Acknowledged: done}
+	for _, sequence := range req.GetSequences() {
+		if !slices.Contains(done, sequence) && !slices.Contains(resp.GetNotWaiting(), sequence) {
+			resp.NotWaiting = append(resp.NotWaiting, sequence)
+		}
+	}
+	return resp, nil
+}

@@ -1,0 +1,154 @@
+// Package exchange accepts packets, keeps them in order, and delivers them until
+// they are acknowledged. An envelope becomes durable in committer.commit, in one
+// atomic write with its idempotency key, its ledger leaf and its deliveries; its
+// receipt leaves after that and not before.
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/protobuf/proto"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/packet"
+)
+
+// Store is where accepted packets and deliveries are kept. Its guarantees are
+// those of package store.
+type Store interface {
+	Accept(ctx context.Context, group []store.Submission, seal store.SealFunc) ([]store.Outcome, error)
+	Find(ctx context.Context, sender, id string) (sequence uint64, digest [32]byte, err error)
+	Group(ctx context.Context, sequence uint64) (store.Group, error)
+	Records(ctx context.Context, sequences []uint64) ([][]byte, error)
+	Pending(ctx context.Context, recipient string, after uint64, limit int) ([]store.Pending, error)
+	Acknowledge(ctx context.Context, recipient string, sequences []uint64) ([]uint64, error)
+}
+
+// Rights says who receives what.
+type Rights interface {
+	// Receivers returns the nodes that hold a right to packets of a type from an
+	// organisation, sorted. The caller does not change the slice.
+	Receivers(organisation packet.Organisation, typ packetv1.PacketType, at time.Time) []string
+}
+
+// Codec reads and writes packets.
+type Codec interface {
+	Decode(typ packetv1.PacketType, format exchangev1.Format, content []byte) (*packet.Packet, error)
+	Encode(message proto.Message, format exchangev1.Format) ([]byte, error)
+}
+
+// Limits bound what one caller, and all together, can make the hub hold in
+// memory. Zero values mean the defaults.
+type Limits struct {
+	// ContentBytes is the largest content of one envelope; default 16 MiB.
+	ContentBytes int
+	// QueuedBytes bounds the contents that wait for their commit, all streams
+	// together; default 256 MiB, at least twice ContentBytes.
+	QueuedBytes int64
+	// StreamEnvelopes bounds the envelopes of one submit stream that wait for
+	// their result; default 4096.
+	StreamEnvelopes int
+	// GroupEnvelopes and GroupBytes bound one commit group; defaults 1024, 8 MiB.
+	GroupEnvelopes, GroupBytes int
+	// Unacknowledged bounds what one recipient has been sent and has not
+	// acknowledged; default 10,000.
+	Unacknowledged int
+	// Lease is how long a pulled delivery waits for its acknowledgement; default
+	// one minute.
+	Lease time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	l.ContentBytes = orElse(l.ContentBytes, 16<<20)
+	l.QueuedBytes = max(orElse(l.QueuedBytes, 256<<20), 2*int64(l.ContentBytes))
+	l.StreamEnvelopes = orElse(l.StreamEnvelopes, 4096)
+	l.GroupEnvelopes = orElse(l.GroupEnvelopes, 1024)
+	l.GroupBytes = orElse(l.GroupBytes, 8<<20)
+	l.Unacknowledged = orElse(l.Unacknowledged, 10_000)
+	l.Lease = orElse(l.Lease, time.Minute)
+	return l
+}
+
+func orElse[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
+
+// Config is what a Service is made of. All but Limits and Committed is required.
+type Config struct {
+	Store  Store
+	Rights Rights
+	Codec  Codec
+	Ledger Ledger
+	// Caller returns the node id of who calls ("H41/motcua"), as authenticated.
+	Caller    func(context.Context) (string, bool)
+	Validator protovalidate.Validator
+	Limits    Limits
+	Clock     func() time.Time
+	Logger    *slog.Logger
+	// Committed is called after each commit; it must not block.
+	Committed func()
+}
+
+// Service implements ExchangeService. Run has to be running for it to accept.
+type Service struct {
+	exchangev1.UnimplementedExchangeServiceServer
+	store     Store
+	rights    Rights
+	codec     Codec
+	ledger    Ledger
+	caller    func(context.Context) (string, bool)
+	validator protovalidate.Validator
+	limits    Limits
+	clock     func() time.Time
+	queued    *semaphore.Weighted
+	committer *committer
+	inboxes   *inboxes
+}
+
+// New returns a Service.
+func New(cfg Config) (*Service, error) {
+	if cfg.Store == nil || cfg.Rights == nil || cfg.Codec == nil || cfg.Ledger == nil || cfg.Caller == nil ||
+		cfg.Validator == nil || cfg.Clock == nil || cfg.Logger == nil {
+		return nil, errors.New("exchange: Store, Rights, Codec, Ledger, Caller, Validator, Clock and Logger are required")
+	}
+	limits := cfg.Limits.withDefaults()
+	s := &Service{
+		store: cfg.Store, rights: cfg.Rights, codec: cfg.Codec, ledger: cfg.Ledger,
+		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock,
+		queued:  semaphore.NewWeighted(limits.QueuedBytes),
+		inboxes: newInboxes(cfg.Store, cfg.Clock, limits),
+	}
+	s.committer = &committer{
+		store: cfg.Store, ledger: cfg.Ledger, clock: cfg.Clock, logger: cfg.Logger, limits: limits,
+		queue: make(chan *submission, limits.GroupEnvelopes),
+		done:  make(chan struct{}),
+		committed: func(recipients map[string]bool) {
+			s.inboxes.wake(recipients)
+			if cfg.Committed != nil {
+				cfg.Committed()
+			}
+		},
+	}
+	return s, nil
+}
+
+// Run commits submissions until ctx ends, then commits what was already queued.
+// Stop the servers first: a submission that comes after the end is refused.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.committer.run(ctx); err != nil {
+		return fmt.Errorf("exchange: %w", err)
+	}
+	return nil
+}

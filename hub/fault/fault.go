@@ -1,0 +1,191 @@
+// Package fault holds the one error type that crosses the hub's edges. It owns
+// its gRPC status, its HTTP status and its texts in Vietnamese and English;
+// errors of any other type leave the hub as INTERNAL without their text.
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	faultv1 "github.com/lienthong/lienthong/gen/lienthong/fault/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// Error is a refusal: what was wrong, for a program (Code, Reason) and for
+// people in both languages. Texts never hold personal data.
+type Error struct {
+	Code   codes.Code
+	Reason string // stable word, snake_case
+	EN     string
+	VI     string
+	// Findings are the violations of the packet, where the packet was refused.
+	Findings []*packetv1.Finding
+	// RetryAfter is when trying again may help; 0 where it will not.
+	RetryAfter time.Duration
+
+	cause error
+}
+
+// New returns an Error.
+func New(code codes.Code, reason, en, vi string) *Error {
+	return &Error{Code: code, Reason: reason, EN: en, VI: vi}
+}
+
+// Because returns a copy that wraps cause. The cause is for the log; it never
+// reaches the caller of the hub.
+func (e *Error) Because(cause error) *Error {
+	c := *e
+	c.cause = cause
+	return &c
+}
+
+// After returns a copy that tells the caller to try again after d.
+func (e *Error) After(d time.Duration) *Error {
+	c := *e
+	c.RetryAfter = d
+	return &c
+}
+
+// With returns a copy that carries findings.
+func (e *Error) With(findings []*packetv1.Finding) *Error {
+	c := *e
+	c.Findings = findings
+	return &c
+}
+
+// Error says what the caller is told, then the cause.
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Reason, e.EN, e.cause)
+	}
+	return e.Reason + ": " + e.EN
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Refusal returns the error as callers see it.
+func (e *Error) Refusal() *faultv1.Refusal {
+	r := &faultv1.Refusal{
+		Code:      int32(e.Code),
+		Reason:    e.Reason,
+		MessageEn: e.EN,
+		MessageVi: e.VI,
+		Findings:  e.Findings,
+	}
+	if e.RetryAfter > 0 {
+		r.RetryAfter = durationpb.New(e.RetryAfter)
+	}
+	return r
+}
+
+// GRPCStatus makes grpc send the error with its Refusal as detail.
+func (e *Error) GRPCStatus() *status.Status {
+	s := status.New(e.Code, e.EN)
+	detailed, err := s.WithDetails(e.Refusal())
+	if err != nil {
+		return s
+	}
+	return detailed
+}
+
+// From returns err as an Error. Cancellation and deadlines keep their codes, a
+// gRPC status keeps its code, message and Refusal; anything else becomes
+// INTERNAL with err as its cause.
+func From(err error) *Error {
+	var e *Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, context.Canceled):
+		return New(codes.Canceled, "canceled", "the call was cancelled", "lời gọi đã bị hủy").Because(err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return New(codes.DeadlineExceeded, "deadline_exceeded", "the deadline passed before there was an answer", "quá thời hạn trước khi có kết quả").Because(err)
+	}
+	if s, ok := status.FromError(err); ok {
+		return fromStatus(s).Because(err)
+	}
+	return Internal(err)
+}
+
+// Internal returns an INTERNAL error that hides cause from the caller.
+func Internal(cause error) *Error {
+	return New(codes.Internal, "internal", "the hub failed; the operator has been told", "trục liên thông gặp lỗi; đơn vị vận hành đã được báo").Because(cause)
+}
+
+func fromStatus(s *status.Status) *Error {
+	for _, d := range s.Details() {
+		if r, ok := d.(*faultv1.Refusal); ok {
+			return FromRefusal(r)
+		}
+	}
+	return New(s.Code(), reasonOf(s.Code()), s.Message(), s.Message())
+}
+
+// FromRefusal returns the error a Refusal describes.
+func FromRefusal(r *faultv1.Refusal) *Error {
+	return &Error{
+		Code:       codes.Code(r.GetCode()), //nolint:gosec // codes are small
+		Reason:     r.GetReason(),
+		EN:         r.GetMessageEn(),
+		VI:         r.GetMessageVi(),
+		Findings:   r.GetFindings(),
+		RetryAfter: r.GetRetryAfter().AsDuration(),
+	}
+}
+
+// HTTPStatus returns the HTTP status that fits a gRPC code at the edge.
+func HTTPStatus(code codes.Code) int {
+	switch code {
+	case codes.OK:
+		return http.StatusOK
+	case codes.InvalidArgument, codes.OutOfRange, codes.FailedPrecondition:
+		return http.StatusBadRequest
+	case codes.Unauthenticated:
+		return http.StatusUnauthorized
+	case codes.PermissionDenied:
+		return http.StatusForbidden
+	case codes.NotFound:
+		return http.StatusNotFound
+	case codes.AlreadyExists, codes.Aborted:
+		return http.StatusConflict
+	case codes.ResourceExhausted:
+		return http.StatusTooManyRequests
+	case codes.Unimplemented:
+		return http.StatusNotImplemented
+	case codes.Unavailable:
+		return http.StatusServiceUnavailable
+	case codes.DeadlineExceeded:
+		return http.StatusGatewayTimeout
+	case codes.Canceled:
+		return 499
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+func reasonOf(code codes.Code) string {
+	switch code {
+	case codes.ResourceExhausted:
+		return "resource_exhausted"
+	case codes.Unavailable:
+		return "unavailable"
+	case codes.Unauthenticated:
+		return "unauthenticated"
+	case codes.PermissionDenied:
+		return "permission_denied"
+	case codes.InvalidArgument:
+		return "invalid_argument"
+	case codes.NotFound:
+		return "not_found"
+	default:
+		return "failed"
+	}
+}

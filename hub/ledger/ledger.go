@@ -1,0 +1,216 @@
+// Package ledger turns acceptances into evidence. Packets are accepted in commit
+// groups; the ledger signs the Merkle root (RFC 6962) of each group's leaves
+// once, and a receipt proves that its leaf is under a signed root. The Merkle
+// arithmetic is golang.org/x/mod/sumdb/tlog's, the signature a signed note
+// (C2SP signed-note, Ed25519).
+package ledger
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+)
+
+// groupHeader is the first line of a group's note.
+const groupHeader = "lienthong/group/v1"
+
+// Ledger signs groups with the hub's ledger key.
+type Ledger struct {
+	hub         string
+	signer      note.Signer
+	verifierKey string
+}
+
+// Open loads the ledger key from dir (ledger.key, 0600), or makes one for the
+// named hub where there is none. ledger.pub beside it holds the verifier key for
+// others.
+func Open(dir, hub string) (*Ledger, error) {
+	if !validName(hub) {
+		return nil, fmt.Errorf("hub name %q: lower-case letters, digits, dots and hyphens are allowed, at most 64", hub)
+	}
+	private, err := os.ReadFile(filepath.Join(dir, "ledger.key"))
+	if errors.Is(err, fs.ErrNotExist) {
+		private, err = create(dir, hub)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ledger key: %w", err)
+	}
+	return newLedger(hub, strings.TrimSpace(string(private)))
+}
+
+// validName keeps hub names to what fits a host name, a URI and a note.
+func validName(hub string) bool {
+	return len(hub) >= 1 && len(hub) <= 64 && strings.Trim(hub, "abcdefghijklmnopqrstuvwxyz0123456789.-") == "" &&
+		!strings.HasPrefix(hub, "-") && !strings.HasPrefix(hub, ".")
+}
+
+func newLedger(hub, private string) (*Ledger, error) {
+	signer, err := note.NewSigner(private)
+	if err != nil {
+		return nil, errors.New("ledger key: ledger.key does not hold a signed-note private key")
+	}
+	if signer.Name() != hub {
+		return nil, fmt.Errorf("ledger key is of hub %q, this hub is %q", signer.Name(), hub)
+	}
+	public, err := publicKey(private)
+	if err != nil {
+		return nil, err
+	}
+	return &Ledger{hub: hub, signer: signer, verifierKey: public}, nil
+}
+
+func create(dir, hub string) ([]byte, error) {
+	private, public, err := note.GenerateKey(rand.Reader, hub)
+	if err != nil {
+		return nil, fmt.Errorf("generate: %w", err)
+	}
+	if err := writeSynced(filepath.Join(dir, "ledger.pub"), []byte(public+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	return []byte(private), writeSynced(filepath.Join(dir, "ledger.key"), []byte(private+"\n"), 0o600)
+}
+
+// publicKey derives the verifier key, so that a lost or changed ledger.pub cannot
+// make the hub hand out a key that does not verify its receipts.
+func publicKey(private string) (string, error) {
+	parts := strings.Split(private, "+")
+	seed, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
+	if err != nil || len(seed) != 1+ed25519.SeedSize {
+		return "", errors.New("ledger key: not an Ed25519 signed-note private key")
+	}
+	public, ok := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)
+	if !ok {
+		return "", errors.New("ledger key: not an Ed25519 key")
+	}
+	signer, err := note.NewSigner(private)
+	if err != nil {
+		return "", errors.New("ledger key: ledger.key does not hold a signed-note private key")
+	}
+	key, err := note.NewEd25519VerifierKey(signer.Name(), public)
+	if err != nil {
+		return "", fmt.Errorf("ledger key: %w", err)
+	}
+	return key, nil
+}
+
+// writeSynced writes a new file whole, or not at all, to stable storage.
+func writeSynced(path string, content []byte, mode fs.FileMode) error {
+	temporary, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", filepath.Base(path), err)
+	}
+	_, err = temporary.Write(content)
+	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// Hub returns the name the ledger signs for.
+func (l *Ledger) Hub() string { return l.hub }
+
+// VerifierKey returns the key that verifies receipts (signed-note verifier key).
+func (l *Ledger) VerifierKey() string { return l.verifierKey }
+
+// Seal signs a group whose leaves follow each other from the first sequence.
+func (l *Ledger) Seal(first uint64, leaves [][]byte) ([]byte, error) {
+	tree, err := newTree(leaves)
+	if err != nil {
+		return nil, err
+	}
+	root, err := tlog.TreeHash(int64(len(leaves)), tree)
+	if err != nil {
+		return nil, fmt.Errorf("group root: %w", err)
+	}
+	text := fmt.Sprintf("%s\n%s\n%d\n%d\n%s\n", groupHeader, l.hub, first, len(leaves), base64.StdEncoding.EncodeToString(root[:]))
+	signed, err := note.Sign(&note.Note{Text: text}, l.signer)
+	if err != nil {
+		return nil, fmt.Errorf("sign group: %w", err)
+	}
+	return signed, nil
+}
+
+// Prover makes receipts for the leaves of one group.
+type Prover struct {
+	leaves [][]byte
+	note   []byte
+	tree   tree
+}
+
+// NewProver returns a Prover for a sealed group.
+func NewProver(leaves [][]byte, signedNote []byte) (*Prover, error) {
+	t, err := newTree(leaves)
+	if err != nil {
+		return nil, err
+	}
+	return &Prover{leaves: leaves, note: signedNote, tree: t}, nil
+}
+
+// Receipt returns the receipt of the leaf at an index of the group, from 0.
+func (p *Prover) Receipt(index int) (*exchangev1.Receipt, error) {
+	if index < 0 || index >= len(p.leaves) {
+		return nil, fmt.Errorf("receipt %d of a group of %d", index, len(p.leaves))
+	}
+	proof, err := tlog.ProveRecord(int64(len(p.leaves)), int64(index), p.tree)
+	if err != nil {
+		return nil, fmt.Errorf("prove leaf: %w", err)
+	}
+	path := make([][]byte, len(proof))
+	for i := range proof {
+		path[i] = proof[i][:]
+	}
+	return &exchangev1.Receipt{
+		Leaf:  p.leaves[index],
+		Index: uint32(index), //nolint:gosec // checked above
+		Path:  path,
+		Group: p.note,
+	}, nil
+}
+
+// tree holds the hashes of a group's Merkle tree at tlog's storage indexes.
+type tree []tlog.Hash
+
+func newTree(leaves [][]byte) (tree, error) {
+	if len(leaves) == 0 {
+		return nil, errors.New("a group has at least one leaf")
+	}
+	t := make(tree, 0, 2*len(leaves))
+	for i, leaf := range leaves {
+		hashes, err := tlog.StoredHashes(int64(i), leaf, t)
+		if err != nil {
+			return nil, fmt.Errorf("hash leaf: %w", err)
+		}
+		t = append(t, hashes...)
+	}
+	return t, nil
+}
+
+// ReadHashes implements tlog.HashReader.
+func (t tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		if index < 0 || index >= int64(len(t)) {
+			return nil, fmt.Errorf("hash %d of %d", index, len(t))
+		}
+		hashes[i] = t[index]
+	}
+	return hashes, nil
+}

@@ -1,0 +1,196 @@
+// Package lookup carries questions to the nodes that answer them and answers
+// back. Every question needs a right, has a deadline, and leaves a line in the
+// audit log before its answer is let go; nothing of its content is kept.
+package lookup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	lookupv1 "github.com/lienthong/lienthong/gen/lienthong/lookup/v1"
+	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/packet"
+)
+
+// Rights says who may ask whom.
+type Rights interface {
+	// Answerers returns the nodes that an organisation may ask for a service,
+	// sorted.
+	Answerers(organisation packet.Organisation, service string, at time.Time) []string
+	// MayAnswer reports whether a node is of a kind that answers questions.
+	MayAnswer(node string) bool
+}
+
+// Audit keeps the audit log.
+type Audit interface {
+	// AppendAudit adds one line, durably, and returns its number.
+	AppendAudit(ctx context.Context, record []byte) (uint64, error)
+}
+
+// Config is what a Service is made of. All of it is required but the zero
+// values of Deadline and Concurrent, which mean the defaults.
+type Config struct {
+	Rights Rights
+	Audit  Audit
+	// Caller returns the node id of who calls, as authenticated.
+	Caller func(context.Context) (string, bool)
+	Clock  func() time.Time
+	Logger *slog.Logger
+	// Deadline is given to questions that come without one; default 30 seconds.
+	Deadline time.Duration
+	// Concurrent bounds the questions a node has before it; default 256.
+	Concurrent int
+}
+
+// Service implements LookupService.
+type Service struct {
+	lookupv1.UnimplementedLookupServiceServer
+	cfg       Config
+	answerers *answerers
+}
+
+// New returns a Service.
+func New(cfg Config) (*Service, error) {
+	if cfg.Rights == nil || cfg.Audit == nil || cfg.Caller == nil || cfg.Clock == nil || cfg.Logger == nil {
+		return nil, errors.New("lookup: Rights, Audit, Caller, Clock and Logger are required")
+	}
+	if cfg.Deadline == 0 {
+		cfg.Deadline = 30 * time.Second
+	}
+	if cfg.Concurrent == 0 {
+		cfg.Concurrent = 256
+	}
+	return &Service{cfg: cfg, answerers: newAnswerers()}, nil
+}
+
+// Ask implements LookupService.
+func (s *Service) Ask(ctx context.Context, req *lookupv1.AskRequest) (*lookupv1.AskResponse, error) {
+	caller, ok := s.cfg.Caller(ctx)
+	if !ok {
+		return nil, fault.New(codes.Unauthenticated, "not_a_node", "only nodes ask questions", "chỉ hệ thống đã đăng ký mới được tra cứu")
+	}
+	record := &lookupv1.AuditRecord{Asker: caller, Service: req.GetService()}
+	response, askErr := s.ask(ctx, caller, req, record)
+	sequence, err := s.audit(ctx, record, askErr)
+	if err != nil {
+		return nil, err
+	}
+	if askErr != nil {
+		return nil, askErr
+	}
+	return &lookupv1.AskResponse{Response: response, AnsweredBy: record.GetAnswerer(), AuditSequence: sequence}, nil
+}
+
+// audit writes the line even when the caller has gone: that it asked is a fact.
+func (s *Service) audit(ctx context.Context, record *lookupv1.AuditRecord, askErr error) (uint64, error) {
+	record.At = timestamppb.New(s.cfg.Clock())
+	if askErr != nil {
+		record.Code = int32(fault.From(askErr).Code) //nolint:gosec // codes are small
+	}
+	line, err := proto.Marshal(record)
+	if err != nil {
+		return 0, fmt.Errorf("audit: %w", err)
+	}
+	sequence, err := s.cfg.Audit.AppendAudit(context.WithoutCancel(ctx), line)
+	if err != nil {
+		return 0, fmt.Errorf("audit: %w", err)
+	}
+	return sequence, nil
+}
+
+func (s *Service) ask(ctx context.Context, caller string, req *lookupv1.AskRequest, record *lookupv1.AuditRecord) ([]byte, error) {
+	organisation, err := speaksFor(caller, req.GetOnBehalfOf())
+	if err != nil {
+		return nil, err
+	}
+	record.OnBehalfOf = organisation.String()
+	node, err := s.choose(organisation, req)
+	if err != nil {
+		return nil, err
+	}
+	record.Answerer = node
+	if _, has := ctx.Deadline(); !has {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.cfg.Deadline)
+		defer cancel()
+	}
+	deadline, _ := ctx.Deadline()
+	answer, err := s.answerers.ask(ctx, node, &lookupv1.Question{
+		Service: req.GetService(), Asker: caller, OnBehalfOf: organisation.String(),
+		Request: req.GetRequest(), Deadline: timestamppb.New(deadline),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if failed := answer.GetError(); failed != nil {
+		return nil, answererError(failed)
+	}
+	return answer.GetResponse(), nil
+}
+
+// answererError hands on the answering node's error with its own code and text.
+func answererError(s *status.Status) error {
+	if codes.Code(s.GetCode()) == codes.OK { //nolint:gosec // codes are small
+		return fault.New(codes.Internal, "answer_invalid", "the answering node sent an error without a code", "hệ thống trả lời gửi lỗi không có mã")
+	}
+	return fault.New(codes.Code(s.GetCode()), "answerer_error", s.GetMessage(), s.GetMessage()).Because(grpcstatus.ErrorProto(s)) //nolint:gosec // codes are small
+}
+
+func speaksFor(node, onBehalfOf string) (packet.Organisation, error) {
+	code, _, _ := strings.Cut(node, "/")
+	own, err := packet.ParseOrganisation(code)
+	if err != nil {
+		return own, fmt.Errorf("organisation of node %s: %w", node, err)
+	}
+	if onBehalfOf == "" {
+		return own, nil
+	}
+	named, err := packet.ParseOrganisation(onBehalfOf)
+	if err != nil || !own.Contains(named) {
+		return own, fault.New(codes.PermissionDenied, "organisation_not_yours",
+			fmt.Sprintf("a node of %s speaks for %s and organisations below it only", own, own),
+			fmt.Sprintf("hệ thống của %s chỉ được tra cứu thay cho %s và các đơn vị trực thuộc", own, own))
+	}
+	return named, nil
+}
+
+// choose returns the node to ask: the one named, or the only one there may be.
+func (s *Service) choose(organisation packet.Organisation, req *lookupv1.AskRequest) (string, error) {
+	allowed := s.cfg.Rights.Answerers(organisation, req.GetService(), s.cfg.Clock())
+	if named := req.GetNode(); named != "" {
+		for _, node := range allowed {
+			if node == named {
+				return node, nil
+			}
+		}
+		allowed = nil
+	}
+	switch len(allowed) {
+	case 1:
+		return allowed[0], nil
+	case 0:
+		return "", fault.New(codes.PermissionDenied, "right_missing",
+			fmt.Sprintf("%s has no right to ask %s for this service; an administrator can grant one", organisation, orAny(req.GetNode(), "any node")),
+			fmt.Sprintf("%s chưa được cấp quyền tra cứu dịch vụ này tại %s; quản trị viên có thể cấp quyền", organisation, orAny(req.GetNode(), "hệ thống nào")))
+	}
+	return "", fault.New(codes.InvalidArgument, "node_ambiguous",
+		"several nodes may be asked for this service; name one of: "+strings.Join(allowed, ", "),
+		"có nhiều hệ thống cung cấp dịch vụ này; hãy chỉ định một: "+strings.Join(allowed, ", "))
+}
+
+func orAny(node, otherwise string) string {
+	if node == "" {
+		return otherwise
+	}
+	return node
+}

@@ -1,0 +1,131 @@
+// Package rpc is the hub's gRPC door: mutual TLS 1.3, who may call what, and the
+// same checks for unary calls, streams, and calls that the HTTP edge makes in
+// process. What no policy names is refused.
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"github.com/fullstorydev/grpchan/inprocgrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/lienthong/lienthong/certs"
+)
+
+// Who is a set of kinds of callers.
+type Who uint8
+
+// The kinds of callers.
+const (
+	Nodes  Who = 1 << iota // nodes with a certificate of this hub
+	Admins                 // administrators
+	Anyone                 // even without a certificate
+)
+
+// Policy says, by full service name, who may call. A service it does not name
+// may be called by nobody.
+type Policy map[string]Who
+
+// Verifier finds out who a client certificate chain speaks for.
+type Verifier interface {
+	Identity(chain []*x509.Certificate) (certs.Identity, error)
+}
+
+// Config is what a Server is made of; all of it is required.
+type Config struct {
+	// TLS is the server's side. It asks for client certificates but leaves their
+	// verification to Verifier, so that a wrong one gets an answer that says so.
+	TLS      *tls.Config
+	Verifier Verifier
+	// Authenticate is asked at every call whether the identity is still welcome.
+	Authenticate func(certs.Identity) error
+	Policy       Policy
+	Validator    protovalidate.Validator
+	// MaxMessageBytes bounds one gRPC message from a client.
+	MaxMessageBytes int
+	// StopWithin bounds a graceful stop; what is left then is cut.
+	StopWithin time.Duration
+	Clock      func() time.Time
+	Logger     *slog.Logger
+}
+
+// Server is a gRPC server and, with the same services and checks, an in-process
+// channel for the HTTP edge.
+type Server struct {
+	cfg      Config
+	network  *grpc.Server
+	local    *inprocgrpc.Channel
+	sessions *sessions
+}
+
+// New returns a Server.
+func New(cfg Config) (*Server, error) {
+	if cfg.TLS == nil || cfg.Verifier == nil || cfg.Authenticate == nil || len(cfg.Policy) == 0 ||
+		cfg.Validator == nil || cfg.Clock == nil || cfg.Logger == nil || cfg.MaxMessageBytes <= 0 {
+		return nil, errors.New("rpc: TLS, Verifier, Authenticate, Policy, Validator, MaxMessageBytes, Clock and Logger are required")
+	}
+	s := &Server{cfg: cfg, sessions: newSessions()}
+	s.network = grpc.NewServer(
+		grpc.Creds(newCredentials(cfg.TLS, cfg.Verifier)),
+		grpc.MaxRecvMsgSize(cfg.MaxMessageBytes),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.ConnectionTimeout(20*time.Second),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.stream),
+	)
+	s.local = (&inprocgrpc.Channel{}).WithServerUnaryInterceptor(s.unary).WithServerStreamInterceptor(s.stream)
+	return s, nil
+}
+
+// Register registers services with both doors.
+func (s *Server) Register(register func(grpc.ServiceRegistrar)) {
+	register(s.network)
+	register(s.local)
+}
+
+// InProcess returns a connection for callers in this process. Calls on it carry
+// the identity given by WithCaller and pass the same checks as any other.
+func (s *Server) InProcess() grpc.ClientConnInterface { return s.local }
+
+// Serve serves until ctx ends, then ends streams, lets calls finish, and cuts
+// what takes longer than StopWithin.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	served := make(chan error, 1)
+	go func() { served <- s.network.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve grpc: %w", err)
+	case <-ctx.Done():
+	}
+	s.sessions.endAll(errShuttingDown())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.network.GracefulStop()
+	}()
+	timer := time.NewTimer(s.cfg.StopWithin)
+	defer timer.Stop()
+	select {
+	case <-stopped:
+	case <-timer.C:
+		s.network.Stop()
+		<-stopped
+	}
+	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve grpc: %w", err)
+	}
+	return nil
+}
+
+// EndSessions ends the live streams of a node that may not go on.
+func (s *Server) EndSessions(node string) { s.sessions.end(node, errNoLongerWelcome()) }

@@ -1,0 +1,114 @@
+// Package store says what the hub keeps and what it may rely on. It holds record
+// types, sentinel errors and the guarantees in words; the interfaces stand with
+// their consumers (exchange, registry, views, lookup), the implementations in
+// pebblestore and redisstore, and storetest holds every implementation to the
+// same contract.
+//
+// Guarantees that every implementation keeps:
+//
+//   - A write that returned nil is on stable storage: it survives kill -9 and
+//     power loss. A write that returned an error, or did not return, is either
+//     wholly there or wholly absent after a restart, never half.
+//   - Sequences start at 1, have no gaps, and never change meaning.
+//   - A delivery is there from the commit that accepted its packet until it is
+//     acknowledged, whatever happens in between. An acknowledgement may be lost
+//     in a crash (the packet is then delivered again); a delivery may not.
+//   - All methods may be called concurrently.
+package store
+
+import "errors"
+
+// Sentinel errors.
+var (
+	// ErrNotFound means that there is no such record.
+	ErrNotFound = errors.New("not found")
+	// ErrCorrupt means that stored bytes are not what was written. It is never
+	// papered over: the call that met it fails.
+	ErrCorrupt = errors.New("stored data is corrupt")
+	// ErrClosed means that the store was closed.
+	ErrClosed = errors.New("store is closed")
+)
+
+// Submission is one envelope on its way into the accepted log.
+type Submission struct {
+	// Sender is the node that submits, and ID the envelope's id: together the
+	// idempotency key.
+	Sender, ID string
+	// Digest tells contents apart: equal digests under one key are the same
+	// submission again, others are a conflict.
+	Digest [32]byte
+	// Recipients are the nodes to deliver to; no duplicates.
+	Recipients []string
+	// Order is equal for packets that recipients must see in acceptance order.
+	Order uint64
+}
+
+// Fresh is a submission that will be accepted, with its place in the log.
+type Fresh struct {
+	// Index of the submission in the group given to Accept.
+	Index int
+	// Sequence it gets.
+	Sequence uint64
+}
+
+// Sealed is what makes a group of fresh submissions evidence: for each, in
+// order, the record to store and its ledger leaf; for all, one signed note.
+type Sealed struct {
+	Records [][]byte
+	Leaves  [][]byte
+	Note    []byte
+}
+
+// SealFunc seals a group once its sequences are known and before it is written.
+// It is called at most once per Accept, and only when something is fresh.
+type SealFunc func(fresh []Fresh) (Sealed, error)
+
+// Verdict says what became of a submission.
+type Verdict int
+
+// The verdicts.
+const (
+	// Accepted: it is in the log now, under Outcome.Sequence.
+	Accepted Verdict = iota + 1
+	// Duplicate: it was in the log already, under Outcome.Sequence.
+	Duplicate
+	// Conflict: other content is in the log under this key and Outcome.Sequence.
+	Conflict
+)
+
+// Outcome is the answer to one submission.
+type Outcome struct {
+	Verdict  Verdict
+	Sequence uint64
+}
+
+// Pending is a delivery that waits in a recipient's inbox.
+type Pending struct {
+	Sequence uint64
+	// Order as given in the Submission.
+	Order uint64
+	// Size of the record in bytes, so that memory can be bounded before reading.
+	Size uint32
+}
+
+// Entry is one record of the accepted log.
+type Entry struct {
+	Sequence uint64
+	Record   []byte
+}
+
+// Group is the commit group that a sequence belongs to: what its receipt is
+// proven with.
+type Group struct {
+	// First sequence of the group; its leaves follow without gaps.
+	First  uint64
+	Leaves [][]byte
+	Note   []byte
+}
+
+// Item is one named record of the registry.
+type Item struct {
+	Kind, Key string
+	// Value is the record; nil in a change deletes it.
+	Value []byte
+}
