@@ -244,7 +244,7 @@ var File_lienthong_packet_v1_statistic_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	"\n" +
-	"#lienthong/packet/v1/statistic.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xa73\n" +
+	"#lienthong/packet/v1/statistic.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xd23\n" +
 	"\n" +
 	"MStatistic\x124\n" +
 	"\x05month\x18\x01 \x01(\x05B\x1e\xbaH\x06\x1a\x04\x18\f(\x00\xba\xc8\x18\x11\n" +
@@ -292,7 +292,7 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	"\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x1cOrganizationInchargeIdlevel1\x12\x94\x01\n" +
 	"\x1aorganization_incharge_name\x18\x13 \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
 	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\x18OrganizationInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xb8\x1d\xbaH\x8c\x14\x1a\x8e\x01\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xe3\x1d\xbaH\x8c\x14\x1a\x8e\x01\n" +
 	"\x0fstatistic.month\x12>must be 1 to 12 when IsMonthStatistic is true, and 0 otherwise\x1a;this.is_month_statistic ? this.month >= 1 : this.month == 0\x1a{\n" +
 	"\x0fstatistic.total\x12\"is not NewReception + PreExtisting\x1aDint(this.total) == int(this.new_reception) + int(this.pre_extisting)\x1a\x86\x01\n" +
 	"\x16statistic.total_solved\x12 is not SolvedInTime + SolvedLate\x1aJint(this.total_solved) == int(this.solved_in_time) + int(this.solved_late)\x1a~\n" +
@@ -301,7 +301,7 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	" statistic.solved_in_time_percent\x12Qis not SolvedInTime of TotalSolved in percent (within 0.1; 0 when the total is 0)\x1a\xf5\x02!this.solved_in_time_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_solved == 0 ? double(this.solved_in_time_percent) == 0.0 : (double(this.solved_in_time_percent) - 100.0 * double(this.solved_in_time) / double(this.total_solved) <= 0.1000001 && double(this.solved_in_time_percent) - 100.0 * double(this.solved_in_time) / double(this.total_solved) >= -0.1000001))\x1a\xd6\x03\n" +
 	"\x1dstatistic.solved_late_percent\x12Ois not SolvedLate of TotalSolved in percent (within 0.1; 0 when the total is 0)\x1a\xe3\x02!this.solved_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_solved == 0 ? double(this.solved_late_percent) == 0.0 : (double(this.solved_late_percent) - 100.0 * double(this.solved_late) / double(this.total_solved) <= 0.1000001 && double(this.solved_late_percent) - 100.0 * double(this.solved_late) / double(this.total_solved) >= -0.1000001))\x1a\xbb\x03\n" +
 	"\x19statistic.pending_percent\x12Mis not Pending of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xce\x02!this.pending_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_percent) == 0.0 : (double(this.pending_percent) - 100.0 * double(this.pending) / double(this.total_pending) <= 0.1000001 && double(this.pending_percent) - 100.0 * double(this.pending) / double(this.total_pending) >= -0.1000001))\x1a\xe2\x03\n" +
-	"\x1estatistic.pending_late_percent\x12Qis not PendingLate of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xec\x02!this.pending_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_late_percent) == 0.0 : (double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) <= 0.1000001 && double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) >= -0.1000001))\xba\xc8\x18\xa3\t\n" +
+	"\x1estatistic.pending_late_percent\x12Qis not PendingLate of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xec\x02!this.pending_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_late_percent) == 0.0 : (double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) <= 0.1000001 && double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) >= -0.1000001))\xba\xc8\x18\xce\t\n" +
 	"\n" +
 	"MStatistic\x12KGói tin thống kê tình hình tiếp nhận, xử lý, trả kết quả\x18\x04\"l\n" +
 	"\x0fstatistic.month\x12Rphải từ 1 đến 12 khi IsMonthStatistic là true, ngược lại phải là 0\"\x05Month\"E\n" +
@@ -312,7 +312,8 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	" statistic.solved_in_time_percent\x12pkhông bằng tỷ lệ phần trăm SolvedInTime trên TotalSolved (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x13SolvedInTimePercent\"\xa4\x01\n" +
 	"\x1dstatistic.solved_late_percent\x12nkhông bằng tỷ lệ phần trăm SolvedLate trên TotalSolved (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x11SolvedLatePercent\"\x9b\x01\n" +
 	"\x19statistic.pending_percent\x12lkhông bằng tỷ lệ phần trăm Pending trên TotalPending (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x0ePendingPercent\"\xa8\x01\n" +
-	"\x1estatistic.pending_late_percent\x12pkhông bằng tỷ lệ phần trăm PendingLate trên TotalPending (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x12PendingLatePercentBAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
+	"\x1estatistic.pending_late_percent\x12pkhông bằng tỷ lệ phần trăm PendingLate trên TotalPending (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x12PendingLatePercent\")\n" +
+	"\rpercent.range\x12\x18phải từ 0 đến 100BAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
 
 var (
 	file_lienthong_packet_v1_statistic_proto_rawDescOnce sync.Once

@@ -237,7 +237,7 @@ var File_lienthong_packet_v1_survey_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_survey_proto_rawDesc = "" +
 	"\n" +
-	" lienthong/packet/v1/survey.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\x96\x12\n" +
+	" lienthong/packet/v1/survey.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xc1\x12\n" +
 	"\x06MVotes\x12l\n" +
 	"\fdate_created\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB-\xbaH\x03\xc8\x01\x01\xba\xc8\x18#\n" +
 	"\vDateCreated\x1a\x12Ngày tổng hợp(\x01R\vDateCreated\x12[\n" +
@@ -262,10 +262,11 @@ const file_lienthong_packet_v1_survey_proto_rawDesc = "" +
 	"\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x1cOrganizationInchargeIdLevel1\x12\x94\x01\n" +
 	"\x1aorganization_incharge_name\x18\b \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
 	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\x18OrganizationInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xc4\x05\xbaH\xff\x03\x1a\xfc\x03\n" +
-	"\x12survey.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\xbc\x01\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xef\x05\xbaH\xff\x03\x1a\xfc\x03\n" +
+	"\x12survey.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\xe7\x01\n" +
 	"\x06MVotes\x127Gói tin kết quả khảo sát mức độ hài lòng\x18\x03\"w\n" +
-	"\x12survey.percent_sum\x12Ntổng ba tỷ lệ không bằng 100 (sai số 0,3) và không cùng bằng 0\x18\x01\"\x0fPercentVeryGood\"\xfb\r\n" +
+	"\x12survey.percent_sum\x12Ntổng ba tỷ lệ không bằng 100 (sai số 0,3) và không cùng bằng 0\x18\x01\"\x0fPercentVeryGood\")\n" +
+	"\rpercent.range\x12\x18phải từ 0 đến 100\"\xa6\x0e\n" +
 	"\bQuestion\x12X\n" +
 	"\rdoc_type_code\x18\x01 \x01(\tB/\xba\xc8\x18+\n" +
 	"\vDocTypeCode\x1a\x1cMã thủ tục hành chínhH\x00R\vDocTypeCode\x88\x01\x01\x12G\n" +
@@ -282,10 +283,11 @@ const file_lienthong_packet_v1_survey_proto_rawDesc = "" +
 	"\n" +
 	"PercentBad\x1a\x1fTỷ lệ không hài lòng (%) \x01(\x01R\n" +
 	"PercentBad\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xa7\x05\xbaH\x81\x04\x1a\xfe\x03\n" +
-	"\x14question.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\x9d\x01\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xd2\x05\xbaH\x81\x04\x1a\xfe\x03\n" +
+	"\x14question.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\xc8\x01\n" +
 	"\bQuestion\x12\x16Câu hỏi khảo sát\"y\n" +
-	"\x14question.percent_sum\x12Ntổng ba tỷ lệ không bằng 100 (sai số 0,3) và không cùng bằng 0\x18\x01\"\x0fPercentVeryGoodB\x10\n" +
+	"\x14question.percent_sum\x12Ntổng ba tỷ lệ không bằng 100 (sai số 0,3) và không cùng bằng 0\x18\x01\"\x0fPercentVeryGood\")\n" +
+	"\rpercent.range\x12\x18phải từ 0 đến 100B\x10\n" +
 	"\x0e_doc_type_codeBAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
 
 var (

@@ -760,7 +760,9 @@ func (x *GetDossierResponse) GetDossier() *Dossier {
 type ListStatisticsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Organisation, either spelling.
-	Organisation  string `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	Organisation string `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// At most this many periods, the newest; 0 means all that are kept for reading.
+	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -800,6 +802,13 @@ func (x *ListStatisticsRequest) GetOrganisation() string {
 		return x.Organisation
 	}
 	return ""
+}
+
+func (x *ListStatisticsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
 }
 
 // Answer of ViewService.ListStatistics.
@@ -852,7 +861,9 @@ func (x *ListStatisticsResponse) GetStatistics() []*Statistic {
 type ListSurveysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Organisation, either spelling.
-	Organisation  string `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	Organisation string `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// At most this many surveys, the newest; 0 means all that are kept for reading.
+	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -892,6 +903,13 @@ func (x *ListSurveysRequest) GetOrganisation() string {
 		return x.Organisation
 	}
 	return ""
+}
+
+func (x *ListSurveysRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
 }
 
 // Answer of ViewService.ListSurveys.
@@ -1144,15 +1162,17 @@ const file_lienthong_view_v1_view_proto_rawDesc = "" +
 	"\x11GetDossierRequest\x12\x1d\n" +
 	"\x04code\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04code\"J\n" +
 	"\x12GetDossierResponse\x124\n" +
-	"\adossier\x18\x01 \x01(\v2\x1a.lienthong.view.v1.DossierR\adossier\"F\n" +
+	"\adossier\x18\x01 \x01(\v2\x1a.lienthong.view.v1.DossierR\adossier\"\\\n" +
 	"\x15ListStatisticsRequest\x12-\n" +
-	"\forganisation\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\forganisation\"V\n" +
+	"\forganisation\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\forganisation\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"V\n" +
 	"\x16ListStatisticsResponse\x12<\n" +
 	"\n" +
 	"statistics\x18\x01 \x03(\v2\x1c.lienthong.view.v1.StatisticR\n" +
-	"statistics\"C\n" +
+	"statistics\"Y\n" +
 	"\x12ListSurveysRequest\x12-\n" +
-	"\forganisation\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\forganisation\"J\n" +
+	"\forganisation\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\forganisation\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"J\n" +
 	"\x13ListSurveysResponse\x123\n" +
 	"\asurveys\x18\x01 \x03(\v2\x19.lienthong.view.v1.SurveyR\asurveys\"#\n" +
 	"!ListReportingOrganisationsRequest\"t\n" +

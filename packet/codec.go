@@ -1,0 +1,156 @@
+package packet
+
+import (
+	"fmt"
+	"sync"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// Options of a Codec; the zero value works.
+type Options struct {
+	// Strict refuses what can only be read by taking a liberty.
+	Strict bool
+	// ContentBytes is the largest content that is read; 0 means 64 MiB.
+	ContentBytes int
+	// TextBytes is the longest text of one element; 0 means 32 MiB.
+	TextBytes int
+}
+
+const (
+	defaultContentBytes = 64 << 20
+	defaultTextBytes    = 32 << 20
+)
+
+// Codec reads and writes packets, answers and deliveries. It may be used from
+// many goroutines at once.
+type Codec struct {
+	options   Options
+	schema    schema
+	validator protovalidate.Validator
+	steps     sync.Pool // of *[]step: the largest thing that every reading needs
+}
+
+// NewCodec builds the tables and compiles the rules. An error means that the
+// .proto files this program was built from contradict themselves.
+func NewCodec(options Options) (*Codec, error) {
+	if options.ContentBytes <= 0 {
+		options.ContentBytes = defaultContentBytes
+	}
+	if options.TextBytes <= 0 {
+		options.TextBytes = defaultTextBytes
+	}
+	schema, err := newSchema()
+	if err != nil {
+		return nil, err
+	}
+	validator, err := protovalidate.New(protovalidate.WithMessages(documents()...), protovalidate.WithDisableLazy())
+	if err != nil {
+		return nil, fmt.Errorf("compile the rules of the packets: %w", err)
+	}
+	return &Codec{options: options, schema: schema, validator: validator}, nil
+}
+
+// Decode reads and validates a packet of a known type. It returns an
+// *InvalidError with every finding where the packet is refused; other errors mean
+// that the caller asked for a type or format that there is not.
+func (c *Codec) Decode(typ packetv1.PacketType, format exchangev1.Format, content []byte) (*Packet, error) {
+	s := c.schema.of(typ)
+	if s == nil {
+		return nil, fmt.Errorf("no packet of type %s", typ)
+	}
+	m, err := newMessage(s.desc)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := c.decode(s, m, format, content)
+	if err != nil {
+		return nil, err
+	}
+	return &Packet{Type: typ, Message: m.Interface(), Warnings: warnings, schema: s}, nil
+}
+
+// DecodeMessage reads into m any message that has a document option, and returns
+// the warnings. What m held before is lost. Errors are those of Decode.
+func (c *Codec) DecodeMessage(m proto.Message, format exchangev1.Format, content []byte) ([]*packetv1.Finding, error) {
+	s, err := c.tableOf(m)
+	if err != nil {
+		return nil, err
+	}
+	proto.Reset(m)
+	return c.decode(s, m.ProtoReflect(), format, content)
+}
+
+// Encode writes a message in the standard's order and spelling. The message has
+// to be one that Decode would accept; what XML and JSON cannot say is an error.
+func (c *Codec) Encode(m proto.Message, format exchangev1.Format) ([]byte, error) {
+	s, err := c.tableOf(m)
+	if err != nil {
+		return nil, err
+	}
+	switch format {
+	case exchangev1.Format_FORMAT_XML:
+		return writeXML(s, m.ProtoReflect())
+	case exchangev1.Format_FORMAT_JSON:
+		return writeJSON(s, m.ProtoReflect())
+	case exchangev1.Format_FORMAT_PROTOBUF:
+		content, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		if err != nil {
+			return nil, fmt.Errorf("write %s: %w", s.name, err)
+		}
+		return content, nil
+	default:
+		return nil, fmt.Errorf("no format %s to write", format)
+	}
+}
+
+func (c *Codec) tableOf(m proto.Message) (*message, error) {
+	if m == nil || !m.ProtoReflect().IsValid() {
+		return nil, fmt.Errorf("no message")
+	}
+	name := m.ProtoReflect().Descriptor().FullName()
+	s, ok := c.schema[name]
+	if !ok {
+		return nil, fmt.Errorf("%s is not an official document", name)
+	}
+	return s, nil
+}
+
+func (c *Codec) decode(s *message, m protoreflect.Message, format exchangev1.Format, content []byte) ([]*packetv1.Finding, error) {
+	r := &reading{options: c.options}
+	steps, ok := c.steps.Get().(*[]step)
+	if !ok {
+		steps = new(make([]step, 0, typicalSteps))
+	}
+	r.steps = *steps
+	defer func() {
+		*steps = r.steps
+		c.steps.Put(steps)
+	}()
+	r.root(s)
+	if size := len(content); size > c.options.ContentBytes {
+		r.fail(0, ruleSize, "", textSize(size, c.options.ContentBytes))
+		return r.result()
+	}
+	switch format {
+	case exchangev1.Format_FORMAT_XML:
+		readXML(r, s, m, content)
+	case exchangev1.Format_FORMAT_JSON:
+		readJSON(r, s, m, content)
+	case exchangev1.Format_FORMAT_PROTOBUF:
+		readProtobuf(r, s, m, content)
+	default:
+		return nil, fmt.Errorf("no format %s to read", format)
+	}
+	if !r.stopped {
+		if err := c.validate(r, s, m); err != nil {
+			return nil, err
+		}
+	}
+	return r.result()
+}

@@ -1,0 +1,192 @@
+package packet
+
+import (
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// guideNullDate is how the guide writes a date that is not there.
+const guideNullDate = "0000-00-00T00:00:00.000+0700"
+
+// offsetHere is Vietnam's distance from UTC. It has had no other, and no summer
+// time, since the guide was written.
+const offsetHere = 7 * 60 * 60
+
+// here is the zone of times that name none.
+func here() *time.Location { return time.FixedZone("", offsetHere) }
+
+// parseDate reads a date in any form that senders use, to the millisecond. exact
+// is false for every form but xsd:dateTime with an offset.
+func parseDate(s string) (t time.Time, exact, ok bool) {
+	d := digits{s: s, ok: true}
+	var c clock
+	switch {
+	case len(s) >= 19 && s[10] == 'T':
+		exact = d.datetime(&c)
+	case len(s) == 10 && s[4] == '-':
+		c.year, c.month, c.day = d.number(4), d.after('-', 2), d.after('-', 2)
+	case len(s) == 14:
+		c.year, c.month, c.day = d.number(4), d.number(2), d.number(2)
+		c.hour, c.minute, c.second = d.number(2), d.number(2), d.number(2)
+	case len(s) == 10, len(s) == 19 && s[10] == ' ':
+		c.day, c.month, c.year = d.number(2), d.after('/', 2), d.after('/', 4)
+		if len(s) == 19 {
+			c.hour, c.minute, c.second = d.after(' ', 2), d.after(':', 2), d.after(':', 2)
+		}
+	default:
+		return time.Time{}, false, false
+	}
+	if !d.ok || d.s != "" || !c.valid() {
+		return time.Time{}, false, false
+	}
+	if c.zone == nil {
+		c.zone = here()
+	}
+	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, c.nanos, c.zone), exact, true
+}
+
+// clock is a date and time as written.
+type clock struct {
+	year, month, day, hour, minute, second, nanos int
+	zone                                          *time.Location // nil: not said
+}
+
+// valid reports whether there is such a day and time. 24:00:00 is the midnight
+// that ends the day.
+func (c *clock) valid() bool {
+	if c.hour == 24 && (c.minute != 0 || c.second != 0 || c.nanos != 0) {
+		return false
+	}
+	return c.year >= 1 && c.month >= 1 && c.month <= 12 && c.day >= 1 && c.day <= daysIn(c.year, c.month) &&
+		c.hour <= 24 && c.minute <= 59 && c.second <= 59
+}
+
+func daysIn(year, month int) int {
+	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}
+
+// digits takes numbers off the front of a text.
+type digits struct {
+	s  string
+	ok bool
+}
+
+// number takes exactly n digits.
+func (d *digits) number(n int) int {
+	if len(d.s) < n || !isDigits(d.s[:n]) {
+		d.ok = false
+		return 0
+	}
+	value := 0
+	for i := range n {
+		value = value*10 + int(d.s[i]-'0')
+	}
+	d.s = d.s[n:]
+	return value
+}
+
+// after takes a character and exactly n digits.
+func (d *digits) after(c byte, n int) int {
+	if d.s == "" || d.s[0] != c {
+		d.ok = false
+		return 0
+	}
+	d.s = d.s[1:]
+	return d.number(n)
+}
+
+// datetime takes yyyy-MM-ddTHH:mm:ss, an optional fraction and an optional
+// offset. It reports whether nothing had to be assumed.
+func (d *digits) datetime(c *clock) (exact bool) {
+	c.year, c.month, c.day = d.number(4), d.after('-', 2), d.after('-', 2)
+	c.hour, c.minute, c.second = d.after('T', 2), d.after(':', 2), d.after(':', 2)
+	exact = d.fraction(c)
+	switch {
+	case d.s == "":
+		return false
+	case d.s == "Z":
+		c.zone, d.s = time.UTC, ""
+		return exact
+	case d.s[0] != '+' && d.s[0] != '-':
+		d.ok = false
+		return false
+	}
+	sign := 1
+	if d.s[0] == '-' {
+		sign = -1
+	}
+	d.s = d.s[1:]
+	hours, minutes := d.number(2), 0
+	if strings.HasPrefix(d.s, ":") {
+		minutes = d.after(':', 2)
+	} else {
+		minutes, exact = d.number(2), false
+	}
+	if hours > 14 || minutes > 59 || hours == 14 && minutes > 0 {
+		d.ok = false
+	}
+	c.zone = time.FixedZone("", sign*(hours*60+minutes)*60)
+	return exact
+}
+
+// fraction takes a fraction of a second, and reports whether all of it fits
+// milliseconds.
+func (d *digits) fraction(c *clock) (exact bool) {
+	if !strings.HasPrefix(d.s, ".") {
+		return true
+	}
+	n := 1
+	for n < len(d.s) && d.s[n] >= '0' && d.s[n] <= '9' {
+		n++
+	}
+	all := d.s[1:n]
+	if d.s = d.s[n:]; all == "" {
+		d.ok = false
+		return false
+	}
+	millis := all
+	if len(millis) > 3 {
+		millis = millis[:3]
+	}
+	scale := [...]int{0, 100, 10, 1}
+	ms := digits{s: millis, ok: true}
+	c.nanos = ms.number(len(millis)) * scale[len(millis)] * int(time.Millisecond)
+	return strings.Trim(all[len(millis):], "0") == ""
+}
+
+// isNullDate reports whether s is a date of nothing but zeros, in any form.
+func isNullDate(s string) bool {
+	if len(s) < 8 || s[0] != '0' || len(s) > 40 {
+		return false
+	}
+	if at := strings.IndexByte(s, 'T'); at >= 0 {
+		if zone := strings.IndexAny(s[at:], "+-Z"); zone >= 0 {
+			s = s[:at+zone]
+		}
+	}
+	zeros := 0
+	for i := range len(s) {
+		switch s[i] {
+		case '0':
+			zeros++
+		case '-', '/', ':', '.', 'T', ' ':
+		default:
+			return false
+		}
+	}
+	return zeros >= 8
+}
+
+// writable reports whether a time can be written with a year of four digits,
+// here and in UTC.
+func writable(t time.Time) bool {
+	t = t.UTC()
+	return t.Year() >= 1 && t.Add(offsetHere*time.Second).Year() <= 9999
+}
+
+// appendDate writes xsd:dateTime with milliseconds, in Vietnam's time.
+func appendDate(b []byte, stamp *timestamppb.Timestamp) []byte {
+	return time.Unix(stamp.GetSeconds(), int64(stamp.GetNanos())).In(here()).AppendFormat(b, "2006-01-02T15:04:05.000-07:00")
+}

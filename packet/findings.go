@@ -1,0 +1,162 @@
+package packet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// InvalidError means that a packet is refused. Findings holds every violation
+// and every warning, in the order of the text.
+type InvalidError struct{ Findings []*packetv1.Finding }
+
+// Error counts the violations and names the rule and place of the first. It
+// never holds what was sent.
+func (e *InvalidError) Error() string {
+	count := 0
+	var first *packetv1.Finding
+	for _, f := range e.Findings {
+		if f.GetSeverity() == packetv1.Severity_SEVERITY_WARNING {
+			continue
+		}
+		if count++; first == nil {
+			first = f
+		}
+	}
+	if first == nil {
+		return "the packet is refused"
+	}
+	place := ""
+	if first.GetLine() > 0 {
+		place = fmt.Sprintf(" at %d:%d", first.GetLine(), first.GetColumn())
+	}
+	if count == 1 {
+		return fmt.Sprintf("the packet is refused: %s%s", first.GetRule(), place)
+	}
+	return fmt.Sprintf("the packet is refused: %d violations, the first %s%s", count, first.GetRule(), place)
+}
+
+// maxFindings is how many violations and how many warnings one packet gets; what
+// is beyond is counted.
+const maxFindings = 1000
+
+// maxSent is how much of what was sent a finding repeats, in characters.
+const maxSent = 80
+
+// text is a message in both languages.
+type text struct{ en, vi string }
+
+// found is a finding that has not been located yet.
+type found struct {
+	offset  int // in reading.text
+	finding *packetv1.Finding
+}
+
+// remark is what a finding says. What was sent is as it may be repeated.
+type remark struct {
+	rule             string
+	text             text
+	sent, understood string
+}
+
+// refuse reports a violation.
+func (r *reading) refuse(field string, offset int, m remark) {
+	r.violations++
+	r.add(r.violations, packetv1.Severity_SEVERITY_ERROR, field, offset, m)
+}
+
+// tolerate reports a liberty that was taken; a violation, in strict reading.
+func (r *reading) tolerate(field string, offset int, m remark) {
+	if r.options.Strict {
+		r.refuse(field, offset, m)
+		return
+	}
+	r.warnings++
+	r.add(r.warnings, packetv1.Severity_SEVERITY_WARNING, field, offset, m)
+}
+
+// add keeps a finding; count is how many there are of its severity.
+func (r *reading) add(count int, severity packetv1.Severity, field string, offset int, m remark) {
+	if count > maxFindings {
+		return
+	}
+	r.found = append(r.found, found{offset, &packetv1.Finding{
+		Severity: severity, Field: field, Rule: m.rule, Sent: m.sent, Understood: m.understood,
+		MessageEn: m.text.en, MessageVi: m.text.vi,
+	}})
+}
+
+// result locates the findings and returns them: as warnings, or as an error.
+func (r *reading) result() ([]*packetv1.Finding, error) {
+	if len(r.found) == 0 {
+		return nil, nil
+	}
+	slices.SortStableFunc(r.found, func(a, b found) int { return a.offset - b.offset })
+	at := place{line: 1, column: 1}
+	findings := make([]*packetv1.Finding, 0, len(r.found)+1)
+	for _, f := range r.found {
+		if r.located {
+			at.advance(r.text, f.offset)
+			f.finding.Line, f.finding.Column = at.line, at.column
+		}
+		findings = append(findings, f.finding)
+	}
+	if dropped := r.violations + r.warnings - len(r.found); dropped > 0 {
+		findings = append(findings, &packetv1.Finding{
+			Severity: packetv1.Severity_SEVERITY_WARNING, Field: r.path(0), Rule: ruleFindings,
+			MessageEn: fmt.Sprintf("%d more findings are not shown", dropped),
+			MessageVi: fmt.Sprintf("còn %d phát hiện khác không hiển thị", dropped),
+		})
+	}
+	if r.violations > 0 {
+		return nil, &InvalidError{Findings: findings}
+	}
+	return findings, nil
+}
+
+// place is a position in a text, counted in characters from 1.
+type place struct {
+	offset       int
+	line, column int32
+}
+
+// advance moves on to an offset that is not before the present one.
+func (p *place) advance(s string, offset int) {
+	offset = min(offset, len(s))
+	for p.offset < offset {
+		switch c := s[p.offset]; {
+		case c == '\n', c == '\r' && !strings.HasPrefix(s[p.offset+1:], "\n"):
+			p.line, p.column = p.line+1, 1
+			p.offset++
+		default:
+			_, size := utf8.DecodeRuneInString(s[p.offset:])
+			p.offset += size
+			p.column++
+		}
+	}
+}
+
+// shown returns what was sent as a finding may repeat it: nothing readable of a
+// person, and not more than fits a line.
+func shown(sent string, personal bool) string {
+	if personal {
+		if sent == "" {
+			return ""
+		}
+		return fmt.Sprintf("***(%d)", utf8.RuneCountInString(sent))
+	}
+	return cut(sent)
+}
+
+func cut(s string) string {
+	count := 0
+	for i := range s {
+		if count++; count > maxSent {
+			return strings.ToValidUTF8(s[:i], "\uFFFD") + "…"
+		}
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

@@ -1,0 +1,98 @@
+package packet_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/packet"
+	"github.com/lienthong/lienthong/packet/samples"
+)
+
+func TestIdentifyKnowsEverySample(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	for _, s := range append(samples.Good(), samples.Bad()[:3]...) {
+		if typ, format, err := codec.Identify(s.Content); typ != s.Type || format != s.Format || err != nil {
+			t.Errorf("%s: got %s %s %v; want %s %s", s.Name, typ, format, err, s.Type, s.Format)
+		}
+	}
+}
+
+func TestIdentifyGoesByTheRootOrTheMembers(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	for content, want := range map[string]packetv1.PacketType{
+		"<MVotes/>": survey,
+		"\uFEFF <!-- x --><a:mvotes xmlns:a='b'>":                               survey,
+		`{"MStatistic": {"Month": 1}}`:                                          statistic,
+		`{"UserPosition": "x", "DocCode": "y", "Status": 1}`:                    progress,
+		`{"PreExisting": 1, "OrganizationInchargeName": "x"}`:                   statistic,
+		`{"OrganInchargeIdLevel1": "H41", "DocCode": "x", "CitizenName": "y"}`:  dossier,
+		`{"DateCreated": "2024", "PercentGood": 1, "Questions": [], "new": {}}`: survey,
+	} {
+		if got, _, err := codec.Identify([]byte(content)); got != want || err != nil {
+			t.Errorf("%s: got %s, %v; want %s", content, got, err, want)
+		}
+	}
+}
+
+func TestIdentifySaysWhichPacketsThereAre(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	for content, want := range map[string]string{
+		"<MSyncDocuments/>":            "closest is MSyncDocument",
+		"<html>":                       `root element "html"; known are MSyncDocument, MDocumentTraces, MVotes, MStatistic`,
+		`{"a": 1}`:                     "known are MSyncDocument",
+		`{"DocCode": "x"}`:             "several alike",
+		`{}`:                           "fit no packet",
+		"x":                            "neither XML nor JSON",
+		"":                             "neither XML nor JSON",
+		"<MResult><Status/></MResult>": "known are MSyncDocument",
+	} {
+		typ, _, err := codec.Identify([]byte(content))
+		if !errors.Is(err, packet.ErrUnknownPacket) || !strings.Contains(err.Error(), want) || typ != 0 {
+			t.Errorf("%s: got %s, %v; want ErrUnknownPacket with %q", content, typ, err, want)
+		}
+	}
+}
+
+func TestIdentifyReportsWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	codec := codecWith(t, packet.Options{ContentBytes: 100})
+	for content, rule := range map[string]string{
+		"<!DOCTYPE a><a/>":                     "xml.doctype",
+		"<MVotes":                              "syntax",
+		`{"Month": }`:                          "syntax",
+		"[]":                                   "syntax",
+		"<a>" + strings.Repeat("x", 100):       "limit.size",
+		"\xFF\xFE{\x00}\x00":                   "encoding",
+		`{"a":` + strings.Repeat("[", 40) + "": "limit.depth",
+	} {
+		_, _, err := codec.Identify([]byte(content))
+		if findings := findingsOf(err); len(findings) != 1 || findings[0].GetRule() != rule {
+			t.Errorf("%s: got %v %v; want %s", content, err, findings, rule)
+		}
+	}
+}
+
+func TestSniffGoesByTheFirstCharacter(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]exchangev1.Format{
+		"<a/>":               xmlFormat,
+		"\uFEFF\r\n <a/>":    xmlFormat,
+		"\xFF\xFE<\x00a\x00": xmlFormat,
+		"\xFE\xFF\x00<\x00a": xmlFormat,
+		" {":                 jsonFormat,
+		"[":                  jsonFormat,
+		"":                   exchangev1.Format_FORMAT_UNSPECIFIED,
+		"\uFEFF":             exchangev1.Format_FORMAT_UNSPECIFIED,
+		"grant_type=x":       exchangev1.Format_FORMAT_UNSPECIFIED,
+	} {
+		if got := packet.Sniff([]byte(content)); got != want {
+			t.Errorf("%q: got %s, want %s", content, got, want)
+		}
+	}
+}

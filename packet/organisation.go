@@ -1,0 +1,96 @@
+package packet
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrOrganisation means that a text is not an organisation code. Its text says
+// what is allowed.
+var ErrOrganisation = errors.New("not an organisation code; allowed are level1.level2.level3.level4 (G12.18) and, with zeros for unused levels, level4.level3.level2.level1 (000.00.18.G12)")
+
+const (
+	maxLevels = 4
+	// maxCode is the longest text that is looked at.
+	maxCode = 64
+)
+
+// Organisation is an agency by its code, in the one canonical form: the 2020
+// spelling without unused levels, "G12.18". Values are comparable; the zero value
+// is no organisation, contains nothing and is contained in nothing.
+//
+// Source: the code lists of QCVN 102:2016/BTTTT (level 4 first) and of Decision
+// 20/2020/QĐ-TTg (level 1 first).
+type Organisation struct{ code string }
+
+// ParseOrganisation reads either spelling; ErrOrganisation where it is neither.
+// Small letters and surrounding white space are forgiven.
+func ParseOrganisation(s string) (Organisation, error) {
+	code := strings.TrimSpace(s)
+	if len(code) > maxCode {
+		return Organisation{}, fmt.Errorf("a text of %d bytes is %w", len(s), ErrOrganisation)
+	}
+	levels := strings.Split(strings.ToUpper(code), ".")
+	if len(levels) == maxLevels && isLevel1(levels[maxLevels-1]) && !isLevel1(levels[0]) {
+		for i, j := 0, len(levels)-1; i < j; i, j = i+1, j-1 {
+			levels[i], levels[j] = levels[j], levels[i]
+		}
+	}
+	if len(levels) > maxLevels || !isLevel1(levels[0]) {
+		return Organisation{}, fmt.Errorf("%.64q is %w", s, ErrOrganisation)
+	}
+	used := 1
+	for i, level := range levels[1:] {
+		if !isLower(level) {
+			return Organisation{}, fmt.Errorf("%.64q is %w", s, ErrOrganisation)
+		}
+		if strings.Trim(level, "0") != "" {
+			used = i + 2
+		}
+	}
+	return Organisation{strings.Join(levels[:used], ".")}, nil
+}
+
+// String returns the canonical code; empty for the zero value.
+func (o Organisation) String() string { return o.code }
+
+// Contains reports whether other is o or below it: H41 contains H41.01.02, and
+// neither H4 nor H411.
+func (o Organisation) Contains(other Organisation) bool {
+	return o.code != "" && (o == other || strings.HasPrefix(other.code, o.code+"."))
+}
+
+// Level1 returns the ministry or province that o belongs to.
+func (o Organisation) Level1() Organisation {
+	code, _, _ := strings.Cut(o.code, ".")
+	return Organisation{code}
+}
+
+// Up returns o and everything that contains it, lowest first.
+func (o Organisation) Up() []Organisation {
+	var all []Organisation
+	for code := o.code; code != ""; {
+		all = append(all, Organisation{code})
+		at := strings.LastIndexByte(code, '.')
+		code = code[:max(at, 0)]
+	}
+	return all
+}
+
+// isLevel1 reports whether s is one capital letter and one to three digits.
+func isLevel1(s string) bool {
+	return len(s) >= 2 && len(s) <= 4 && s[0] >= 'A' && s[0] <= 'Z' && isDigits(s[1:])
+}
+
+// isLower reports whether s is the code of a level below the first.
+func isLower(s string) bool { return len(s) >= 1 && len(s) <= 3 && isDigits(s) }
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}

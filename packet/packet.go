@@ -1,0 +1,78 @@
+package packet
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// Packet is a packet that was read and found valid.
+type Packet struct {
+	Type    packetv1.PacketType
+	Message proto.Message
+	// Warnings are the liberties that were taken, in the order of the text.
+	Warnings []*packetv1.Finding
+
+	schema *message
+}
+
+// dossierCode is the element that names a dossier, in every packet about one.
+const dossierCode = "DocCode"
+
+// Subject returns what order is kept for: the dossier code, else the
+// organisation's canonical code.
+func (p *Packet) Subject() string {
+	if p.schema != nil {
+		if f, ok := p.schema.exact[dossierCode]; ok {
+			return strings.Clone(p.Message.ProtoReflect().Get(f.desc).String()) // not the whole text with it
+		}
+	}
+	return p.Organisation().String()
+}
+
+// Organisation returns the level-1 organisation in charge that the packet names.
+func (p *Packet) Organisation() Organisation {
+	if p.schema == nil {
+		return Organisation{}
+	}
+	for _, f := range p.schema.fields {
+		if f.kind != kindOrganisation {
+			continue
+		}
+		o, err := ParseOrganisation(p.Message.ProtoReflect().Get(f.desc).String())
+		if err != nil {
+			return Organisation{} // cannot be: Decode refuses such packets
+		}
+		return o
+	}
+	return Organisation{}
+}
+
+// StatusCode returns the meaning of a dossier status; false for unknown numbers.
+func StatusCode(status int32) (*packetv1.Code, bool) {
+	fields := (&packetv1.MSyncDocument{}).ProtoReflect().Descriptor().Fields()
+	element, ok := proto.GetExtension(fields.ByName("status").Options(), packetv1.E_Element).(*packetv1.Element)
+	if !ok {
+		return nil, false
+	}
+	for _, code := range element.GetCodes() {
+		if code.GetValue() == status {
+			return code, true
+		}
+	}
+	return nil, false
+}
+
+// newMessage returns an empty message of the generated type.
+func newMessage(desc protoreflect.MessageDescriptor) (protoreflect.Message, error) {
+	typ, err := protoregistry.GlobalTypes.FindMessageByName(desc.FullName())
+	if err != nil {
+		return nil, fmt.Errorf("message %s: %w", desc.FullName(), err)
+	}
+	return typ.New(), nil
+}

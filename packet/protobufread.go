@@ -1,0 +1,225 @@
+package packet
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// readProtobuf reads the wire format into m, and checks what XML and JSON cannot
+// express or would have refused: whatever comes this way can be written in both.
+func readProtobuf(r *reading, s *message, m protoreflect.Message, content []byte) {
+	left := maxElements
+	if d := weigh(s.desc, content, 1, &left); d != nil {
+		r.stop(d)
+		return
+	}
+	if err := proto.Unmarshal(content, m.Interface()); err != nil {
+		r.stop(&defect{rule: ruleSyntax, text: text{"not a Protobuf message of this type", "không phải thông điệp Protobuf thuộc loại này"}})
+		return
+	}
+	p := &protobufReader{reading: r}
+	p.message(s, m, 0, 1)
+}
+
+// weigh counts the messages and items that a content stands for, before any of
+// them is made: in memory, an empty one is a hundred times what it is on the wire.
+// It returns nil for a content that is no Protobuf; reading that fails.
+func weigh(desc protoreflect.MessageDescriptor, content []byte, depth int, left *int) *defect {
+	for len(content) > 0 {
+		number, typ, n := protowire.ConsumeTag(content)
+		if n < 0 {
+			return nil
+		}
+		content = content[n:]
+		size := protowire.ConsumeFieldValue(number, typ, content)
+		if size < 0 {
+			return nil
+		}
+		value := content[:size]
+		content = content[size:]
+		fd := desc.Fields().ByNumber(number)
+		if fd == nil || fd.Message() == nil && !fd.IsList() {
+			continue
+		}
+		if *left--; *left < 0 {
+			return &defect{rule: ruleElements, text: textTooMany()}
+		}
+		if fd.Message() == nil || typ != protowire.BytesType {
+			continue
+		}
+		if depth > maxDepth {
+			return &defect{rule: ruleDepth, text: textTooDeep()}
+		}
+		inner, _ := protowire.ConsumeBytes(value)
+		if d := weigh(fd.Message(), inner, depth+1, left); d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// protobufReader walks through a message that came over the wire.
+type protobufReader struct {
+	*reading
+	elements int
+}
+
+// count reports whether one more element, at a depth, keeps within the limits.
+func (p *protobufReader) count(depth int) bool {
+	p.elements++
+	switch {
+	case p.stopped:
+		return false
+	case p.elements > maxElements:
+		p.stop(&defect{rule: ruleElements, text: textTooMany()})
+	case depth > maxDepth:
+		p.stop(&defect{rule: ruleDepth, text: textTooDeep()})
+	}
+	return !p.stopped
+}
+
+func (p *protobufReader) message(s *message, m protoreflect.Message, at, depth int) {
+	if !p.count(depth) {
+		return
+	}
+	p.later(m, at)
+	for _, f := range s.fields {
+		if f.repeated {
+			p.list(f, m, at, depth)
+			continue
+		}
+		if m.Has(f.desc) || f.Required {
+			p.field(f, m, at, depth)
+		}
+	}
+	p.unknowns(s, m, at, depth)
+}
+
+// later reports fields of later versions: XML and JSON will not have them.
+func (p *protobufReader) later(m protoreflect.Message, at int) {
+	if len(m.GetUnknown()) > 0 {
+		p.tolerate(p.path(at), 0, remark{rule: ruleProtobuf, text: textWire()})
+	}
+}
+
+// field checks a field that does not repeat.
+func (p *protobufReader) field(f *field, m protoreflect.Message, parent, depth int) {
+	if f.kind != kindPart && !p.count(depth+1) {
+		return
+	}
+	at := p.enter(parent, f, 0, 0)
+	v := m.Get(f.desc)
+	switch {
+	case f.kind == kindPart && m.Has(f.desc):
+		p.message(f.part, v.Message(), at, depth+1)
+	case f.kind == kindDatetime && m.Has(f.desc):
+		p.datetime(at, v)
+	case f.kind == kindDatetime && f.Nullable:
+	case f.kind == kindDatetime, f.kind == kindPart:
+		p.fail(at, ruleRequired, "", textRequired(f))
+	default:
+		p.scalar(at, v)
+	}
+}
+
+// list checks a field that repeats.
+func (p *protobufReader) list(f *field, m protoreflect.Message, parent, depth int) {
+	list := m.Get(f.desc).List()
+	if list.Len() == 0 && f.Required {
+		p.fail(p.enter(parent, f, noItem, 0), ruleRequired, "", textRequired(f))
+	}
+	for i := range list.Len() {
+		if p.stopped {
+			return
+		}
+		at := p.enter(parent, f, i, 0)
+		if f.kind == kindPart {
+			p.message(f.part, list.Get(i).Message(), at, depth+1)
+		} else if p.count(depth + 1) {
+			p.scalar(at, list.Get(i))
+		}
+	}
+}
+
+// scalar checks a value as if its text had been read.
+func (p *protobufReader) scalar(at int, v protoreflect.Value) {
+	f := p.steps[at].field
+	switch f.kind {
+	case kindInteger, kindBoolean:
+	case kindDecimal:
+		if s := v.String(); s != "" && (!isPlainDecimal(s) || len(s) > maxDigits) {
+			p.fail(at, ruleDecimal, s, textDecimal())
+			return
+		}
+		p.value(at, scalar{text: v.String()})
+	default:
+		p.value(at, scalar{text: v.String()})
+	}
+}
+
+// datetime checks a time, and cuts it to the milliseconds that can be written.
+func (p *protobufReader) datetime(at int, v protoreflect.Value) {
+	p.later(v.Message(), at)
+	stamp, ok := v.Message().Interface().(*timestamppb.Timestamp)
+	if !ok || !stamp.IsValid() {
+		p.fail(at, ruleDatetime, "", textStamp())
+		return
+	}
+	if !writable(stamp.AsTime()) {
+		p.fail(at, ruleDatetime, "", textYears())
+		return
+	}
+	if rest := stamp.Nanos % int32(time.Millisecond); rest != 0 {
+		sent := stamp.AsTime().Format(time.RFC3339Nano)
+		stamp.Nanos -= rest
+		p.warn(at, ruleDatetime, sent, string(appendDate(nil, stamp)), textMillis())
+	}
+}
+
+// unknowns checks the unknown elements of a message: their names may not be
+// those of fields, and what they hold must be what they say.
+func (p *protobufReader) unknowns(s *message, m protoreflect.Message, at, depth int) {
+	for _, u := range keptOf(s, m).all {
+		known, _ := s.find(u.GetName())
+		if known != nil || !p.unknown(u, at, depth+1) {
+			p.refuse(p.path(at)+"."+cut(u.GetName()), 0, remark{rule: ruleUnknown, text: textBadUnknown(), sent: cut(u.GetName())})
+			continue
+		}
+		p.tolerate(p.path(at)+"."+cut(u.GetName()), 0, remark{rule: ruleUnknown, text: textUnknown(s.name), sent: cut(u.GetName())})
+	}
+}
+
+// unknown reports whether an unknown element holds what its kind says, and
+// nothing that cannot be written.
+func (p *protobufReader) unknown(u *packetv1.UnknownElement, at, depth int) bool {
+	if !p.count(depth) {
+		return true // reported already
+	}
+	p.later(u.ProtoReflect(), at)
+	s := u.GetText()
+	ok := legal(s) && len(s) <= p.options.TextBytes
+	switch u.GetKind() {
+	case packetv1.UnknownElement_KIND_UNSPECIFIED:
+		ok = ok && len(u.GetChildren()) == 0
+	case packetv1.UnknownElement_KIND_NUMBER:
+		ok = isNumber(s) && len(u.GetChildren()) == 0
+	case packetv1.UnknownElement_KIND_BOOLEAN:
+		ok = (s == "true" || s == "false") && len(u.GetChildren()) == 0
+	case packetv1.UnknownElement_KIND_NULL:
+		ok = s == "" && len(u.GetChildren()) == 0
+	case packetv1.UnknownElement_KIND_OBJECT, packetv1.UnknownElement_KIND_ARRAY:
+		ok = s == ""
+	default:
+		ok = false
+	}
+	for _, child := range u.GetChildren() {
+		ok = ok && p.unknown(child, at, depth+1)
+	}
+	return ok
+}

@@ -1,0 +1,245 @@
+package packet
+
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// noItem is the index of an element that became no item of its list.
+const noItem = -1
+
+// typicalSteps is room for the elements of a usual packet.
+const typicalSteps = 64
+
+// reading is one packet on its way in, whatever it is written in.
+type reading struct {
+	options Options
+	// text is the content in UTF-8, without a byte order mark.
+	text string
+	// located is set where offsets are places in text.
+	located bool
+	// json is set where the text is JSON.
+	json  bool
+	table *message // of the root
+	steps []step
+	found []found
+	// violations and warnings count the findings, also those that are not kept.
+	violations, warnings int
+	// stopped is set where the rest of the text could not be read.
+	stopped bool
+}
+
+// step is one element that the standard knows, in the order of the text; the
+// first is the root.
+type step struct {
+	field  *field // nil for the root
+	parent int32
+	index  int32 // among the elements of that name, where they repeat
+	offset int
+	// failed is set where the value is missing or was refused: rules about it
+	// would only repeat that.
+	failed bool
+}
+
+// root begins with the root.
+func (r *reading) root(s *message) {
+	r.table = s
+	r.steps = append(r.steps[:0], step{})
+}
+
+// enter notes an element and returns its step.
+func (r *reading) enter(parent int, f *field, index, offset int) int {
+	r.steps = append(r.steps, step{field: f, parent: int32(parent), index: int32(index), offset: offset}) //nolint:gosec // at most maxElements
+	return len(r.steps) - 1
+}
+
+// lookup returns the step of a field of a message; -1 where it was not sent.
+func (r *reading) lookup(parent int, f *field, index int) int {
+	for at := parent + 1; at < len(r.steps); at++ {
+		if s := &r.steps[at]; s.field == f && int(s.parent) == parent && int(s.index) == index {
+			return at
+		}
+	}
+	return -1
+}
+
+// path spells a step by official names.
+func (r *reading) path(at int) string {
+	s := r.steps[at]
+	if s.field == nil {
+		return r.table.name
+	}
+	path := r.path(int(s.parent)) + "." + s.field.name
+	if s.field.repeated && s.index != noItem {
+		path += "[" + strconv.Itoa(int(s.index)) + "]"
+	}
+	return path
+}
+
+// personal reports whether what stands at a step is about a person.
+func (r *reading) personal(at int) bool {
+	f := r.steps[at].field
+	return f != nil && f.Personal
+}
+
+// fail reports that the value at a step is refused. What was sent is masked
+// where it is about a person.
+func (r *reading) fail(at int, rule, sent string, t text) {
+	r.steps[at].failed = true
+	r.refuse(r.path(at), r.steps[at].offset, remark{rule: rule, text: t, sent: shown(sent, r.personal(at))})
+}
+
+// warn reports a liberty that was taken with the value at a step.
+func (r *reading) warn(at int, rule, sent, understood string, t text) {
+	personal := r.personal(at)
+	r.tolerate(r.path(at), r.steps[at].offset, remark{rule: rule, text: t, sent: shown(sent, personal), understood: shown(understood, personal)})
+}
+
+// stop reports what makes the rest unreadable.
+func (r *reading) stop(d *defect) {
+	r.stopped = true
+	r.refuse(r.path(0), d.offset, remark{rule: d.rule, text: d.text})
+}
+
+// frame is a message that is being read.
+type frame struct {
+	table   *message
+	message protoreflect.Message
+	step    int
+	seen    uint64 // bits by field.index
+	last    *field // nil at the start
+	unknown []*packetv1.UnknownElement
+}
+
+// known finds the field that a name means and reports how it was spelt. It
+// returns nil where the standard knows no such name here.
+func (r *reading) known(fr *frame, name string, offset int) *field {
+	if f := fr.next(name); f != nil {
+		return f
+	}
+	f, spelt := fr.table.find(name)
+	if f == nil || spelt == spelledExactly {
+		return f
+	}
+	said := remark{rule: ruleAlias, text: textAlias(f.name), sent: cut(name), understood: f.name}
+	if spelt == spelledInOtherCase {
+		said.rule, said.text = ruleCase, textCase(f.name)
+	}
+	r.tolerate(r.path(fr.step)+"."+f.name, offset, said)
+	return f
+}
+
+// next returns the field of a name where it is the last one again, or one of
+// those that the standard puts right behind it; nil elsewhere.
+func (fr *frame) next(name string) *field {
+	const ahead = 4
+	from := 0
+	if fr.last != nil {
+		from = fr.last.index
+	}
+	for _, f := range fr.table.fields[from:min(from+ahead, len(fr.table.fields))] {
+		if f.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// begin notes that a field is read. It returns its step, and false where the
+// field was there before and may not repeat.
+func (r *reading) begin(fr *frame, f *field, offset int) (at int, ok bool) {
+	index := 0
+	if f.repeated {
+		index = fr.message.Get(f.desc).List().Len()
+	} else if fr.seen&f.bit() != 0 {
+		r.refuse(r.path(fr.step)+"."+f.name, offset, remark{rule: ruleRepeated, text: textRepeated(f.name)})
+		return 0, false
+	}
+	fr.seen |= f.bit()
+	fr.last = f
+	return r.enter(fr.step, f, index, offset), true
+}
+
+// keep takes an element the standard does not know and reports it.
+func (r *reading) keep(fr *frame, u *packetv1.UnknownElement, offset int) {
+	t := textUnknown(fr.table.name)
+	if fr.table.unknowns == nil {
+		t = textIgnored(fr.table.name)
+	}
+	r.tolerate(r.path(fr.step)+"."+cut(u.GetName()), offset, remark{rule: ruleUnknown, text: t, sent: cut(u.GetName())})
+	if fr.last != nil {
+		u.After = fr.last.name
+	}
+	fr.unknown = append(fr.unknown, u)
+}
+
+// bounded reports a text of an unknown element that is longer than allowed.
+func (r *reading) bounded(at, offset int, u *packetv1.UnknownElement) {
+	if len(u.GetText()) <= r.options.TextBytes {
+		return
+	}
+	r.refuse(r.path(at)+"."+cut(u.GetName()), offset, remark{rule: ruleText, text: textTooLong(r.options.TextBytes)})
+}
+
+// close ends a message: it reports what is missing and stores what is unknown.
+func (r *reading) close(fr *frame) {
+	missing := fr.table.required &^ fr.seen
+	for i := 0; missing>>i != 0; i++ {
+		f := fr.table.fields[i]
+		if missing&f.bit() == 0 {
+			continue
+		}
+		index := 0
+		if f.repeated {
+			index = noItem
+		}
+		at := r.enter(fr.step, f, index, r.steps[fr.step].offset)
+		r.steps[at].failed = true
+		r.refuse(r.path(at), r.steps[at].offset, remark{rule: ruleRequired, text: textRequired(f)})
+	}
+	fr.settle()
+}
+
+// settle stores unknown elements as they will be read again: each after an
+// element that is written, in the order in which those are written.
+func (fr *frame) settle() {
+	if len(fr.unknown) == 0 || fr.table.unknowns == nil {
+		return
+	}
+	list := fr.message.Mutable(fr.table.unknowns).List()
+	for from := -1; from < len(fr.table.fields); from++ {
+		after := ""
+		if from >= 0 {
+			after = fr.table.fields[from].name
+		}
+		for _, u := range fr.unknown {
+			if u.GetAfter() != after {
+				continue
+			}
+			kept := &packetv1.UnknownElement{Name: u.GetName(), Kind: u.GetKind(), Text: u.GetText(), Children: u.GetChildren()}
+			kept.After = fr.table.lastWritten(fr.message, from)
+			list.Append(protoreflect.ValueOfMessage(kept.ProtoReflect()))
+		}
+	}
+}
+
+// lastWritten returns the name of the last field up to an index that is written.
+func (m *message) lastWritten(message protoreflect.Message, upTo int) string {
+	for i := upTo; i >= 0; i-- {
+		if m.fields[i].written(message) {
+			return m.fields[i].name
+		}
+	}
+	return ""
+}
+
+// written reports whether a field of a message is written at all.
+func (f *field) written(m protoreflect.Message) bool {
+	if f.repeated {
+		return m.Get(f.desc).List().Len() > 0
+	}
+	return f.Required || m.Has(f.desc)
+}

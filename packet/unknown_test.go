@@ -1,0 +1,114 @@
+package packet_test
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/packet"
+)
+
+func TestUnknownElementsAreWrittenAgainWhereTheyStood(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	const unknown = `<First a="1">một &amp; hai</First>`
+	content := strings.NewReplacer(
+		"<MDocumentTraces>\n", "<MDocumentTraces>\n  "+unknown+"\n",
+		"  <Status>", "  <Nested>\n    <A>1</A>\n    <A>2</A>\n    <B>\n      <C></C>\n    </B>\n  </Nested>\n  <Status>",
+		"</MDocumentTraces>", "  <Last></Last>\n</MDocumentTraces>",
+	).Replace(string(sample(t, "progress.xml").Content))
+	p := decode(t, codec, progress, xmlFormat, []byte(content))
+	got := string(encode(t, codec, p.Message, xmlFormat))
+	if want := strings.Replace(content, ` a="1"`, "", 1); got != want {
+		t.Errorf("written\n%s\nwant\n%s", got, want)
+	}
+	m, ok := p.Message.(*packetv1.MDocumentTraces)
+	if !ok || len(m.GetUnknownElements()) != 3 {
+		t.Fatalf("unknown elements %v; want three", p.Message)
+	}
+	for i, after := range []string{"", "Comment", "OrganizationInchargeName"} {
+		if m.GetUnknownElements()[i].GetAfter() != after {
+			t.Errorf("%s stands after %q; want %q", m.GetUnknownElements()[i].GetName(), m.GetUnknownElements()[i].GetAfter(), after)
+		}
+	}
+}
+
+func TestUnknownElementsInPartsStayInTheirParts(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	content := strings.NewReplacer("    <Price>", "    <Currency>VND</Currency>\n    <Price>").Replace(string(sample(t, "dossier.xml").Content))
+	p := decode(t, codec, dossier, xmlFormat, []byte(content))
+	if got := string(encode(t, codec, p.Message, xmlFormat)); got != content {
+		t.Errorf("written\n%s\nwant\n%s", got, content)
+	}
+	if len(p.Warnings) != 1 || p.Warnings[0].GetField() != "MSyncDocument.DocFees[0].Currency" {
+		t.Errorf("warnings %v", p.Warnings)
+	}
+}
+
+func TestUnknownMembersKeepTheirJSONTypes(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	const unknown = `"N":1.50e3,"S":"1.50","B":false,"Z":null,"O":{"a":[1,"x",[],{}],"b c":true},"A":[[1,2],[3]],"":"tên rỗng",`
+	content := strings.NewReplacer("\n", "", `": "`, `":"`, `, "`, `,"`, `"Status": 4,`, `"Status":4,`+unknown, "  ", "").Replace(string(sample(t, "progress.json").Content))
+	p := decode(t, codec, progress, jsonFormat, []byte(content))
+	if got := string(encode(t, codec, p.Message, jsonFormat)); got != content {
+		t.Errorf("written\n%s\nwant\n%s", got, content)
+	}
+}
+
+func TestUnknownMembersBecomeElementsWithNamesThatXMLHas(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	content := strings.Replace(string(sample(t, "progress.json").Content), `"Status"`,
+		`"a b": 1, "1x": true, "": "", "ữ": "chữ", "x:y": null, "L": [1, {"k": "v"}, [2, 3]], "E": [], "Status"`, 1)
+	p := decode(t, codec, progress, jsonFormat, []byte(content))
+	document := encode(t, codec, p.Message, xmlFormat)
+	for _, want := range []string{
+		"<a_x0020_b>1</a_x0020_b>", "<_x0031_x>true</_x0031_x>", "<_></_>", "<ữ>chữ</ữ>", "<x_x003A_y></x_x003A_y>",
+		"<L>1</L>", "<L>\n    <k>v</k>\n  </L>", "<L>\n    <_>2</_>\n    <_>3</_>\n  </L>", "<E></E>",
+	} {
+		if !strings.Contains(string(document), want) {
+			t.Errorf("the document lacks %s\n%s", want, document)
+		}
+	}
+	again := decode(t, codec, progress, xmlFormat, document)
+	if got := encode(t, codec, again.Message, xmlFormat); string(got) != string(document) {
+		t.Errorf("written again\n%s\nwant\n%s", got, document)
+	}
+}
+
+func TestUnknownElementsOfOneNameAreOneJSONMember(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	content := strings.NewReplacer("<Status>", "<X>1</X><X>2</X><Status>", "</MDocumentTraces>", "<X>3</X></MDocumentTraces>").
+		Replace(string(sample(t, "progress.xml").Content))
+	written := string(encode(t, codec, decode(t, codec, progress, xmlFormat, []byte(content)).Message, jsonFormat))
+	if !strings.Contains(written, `"X":["1","2","3"],"Status":4`) || strings.Count(written, `"X"`) != 1 {
+		t.Errorf("written %s; want X once, as an array", written)
+	}
+	decode(t, codec, progress, jsonFormat, []byte(written))
+}
+
+func TestUnknownElementsFollowWhatIsWritten(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	content := strings.Replace(string(sample(t, "dossier.xml").Content), "  <Status>", "  <FinishedDate/>\n  <X>1</X>\n  <Status>", 1)
+	first := decode(t, codec, dossier, xmlFormat, []byte(content)).Message
+	second := decode(t, codec, dossier, xmlFormat, encode(t, codec, first, xmlFormat)).Message
+	if !proto.Equal(first, second) {
+		t.Errorf("read again: %v\nwant %v", second, first)
+	}
+}
+
+func TestStrictReadingRefusesUnknownElements(t *testing.T) {
+	t.Parallel()
+	codec := codecWith(t, packet.Options{Strict: true})
+	content := strings.Replace(string(sample(t, "progress.xml").Content), "<Status>", "<X>1</X><Status>", 1)
+	_, err := codec.Decode(progress, xmlFormat, []byte(content))
+	if !hasFinding(findingsOf(err), "MDocumentTraces.X", "unknown") {
+		t.Errorf("got %v; want X refused", err)
+	}
+}

@@ -1,0 +1,349 @@
+package packet
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// form is what a value was written as.
+type form int
+
+const (
+	formText    form = iota // XML text or a JSON string
+	formNumber              // a JSON number
+	formBoolean             // JSON true or false
+	formNull                // JSON null
+)
+
+// scalar is a value as it came.
+type scalar struct {
+	text string
+	form form
+}
+
+// value reads a scalar as a field means it. It returns false where there is no
+// value to store: it is absent in a form that is allowed, or was refused; the
+// findings say which.
+func (r *reading) value(at int, v scalar) (protoreflect.Value, bool) {
+	f := r.steps[at].field
+	if v.form == formNull {
+		return r.null(at, f)
+	}
+	if len(v.text) > r.options.TextBytes {
+		r.fail(at, ruleText, "", textTooLong(r.options.TextBytes))
+		return protoreflect.Value{}, false
+	}
+	switch f.kind {
+	case kindInteger:
+		return r.integer(at, v)
+	case kindBoolean:
+		return r.boolean(at, v)
+	case kindDatetime:
+		return r.datetime(at, v)
+	case kindDecimal:
+		return r.decimal(at, v)
+	default:
+		return r.str(at, v)
+	}
+}
+
+// null reads a JSON null: no value, where none is allowed.
+func (r *reading) null(at int, f *field) (protoreflect.Value, bool) {
+	switch {
+	case f.Nullable || !f.Required:
+	case f.kind == kindDecimal && f.minLen == 0, f.kind == kindText && f.minLen == 0:
+		r.warn(at, ruleAbsent, "null", "", textAbsent())
+		return protoreflect.ValueOfString(""), true
+	default:
+		r.fail(at, ruleRequired, "null", textRequired(f))
+	}
+	return protoreflect.Value{}, false
+}
+
+// empty reads an empty element of a type that has no empty value.
+func (r *reading) empty(at int, sent string) (protoreflect.Value, bool) {
+	f := r.steps[at].field
+	switch {
+	case f.Nullable && sent == "":
+	case f.Nullable || !f.Required:
+		r.warn(at, ruleAbsent, sent, "", textAbsent())
+	default:
+		r.fail(at, ruleRequired, sent, textRequired(f))
+	}
+	return protoreflect.Value{}, false
+}
+
+// liberty reports that a value was understood although it is spelt otherwise
+// than the standard says; white space around it is the least of liberties.
+func (r *reading) liberty(at int, rule, sent, trimmed, understood string, spelt bool) {
+	if !spelt {
+		r.warn(at, rule, sent, understood, textSpelling(r.steps[at].field))
+	} else if sent != trimmed {
+		r.warn(at, ruleSpace, sent, understood, textSpace())
+	}
+}
+
+func (r *reading) str(at int, v scalar) (protoreflect.Value, bool) {
+	f := r.steps[at].field
+	switch {
+	case v.form == formBoolean:
+		r.fail(at, ruleType, v.text, textType(f))
+		return protoreflect.Value{}, false
+	case v.form == formNumber:
+		r.warn(at, ruleType, v.text, v.text, textSpelling(f))
+	case (r.json || !r.located) && !legal(v.text): // sourceOf has seen all of XML
+		r.fail(at, ruleCharacter, "", textCharacter())
+		return protoreflect.Value{}, false
+	}
+	if v.text == "" && f.minLen > 0 {
+		r.fail(at, ruleRequired, "", textEmpty())
+		return protoreflect.Value{}, false
+	}
+	switch f.kind {
+	case kindBase64:
+		if err := checkBase64(v.text); err != "" {
+			r.fail(at, ruleBase64, "", textBase64(err))
+			return protoreflect.Value{}, false
+		}
+	case kindOrganisation:
+		return r.organisation(at, v.text)
+	}
+	return protoreflect.ValueOfString(v.text), true
+}
+
+// organisation checks a code and keeps it as it was sent.
+func (r *reading) organisation(at int, sent string) (protoreflect.Value, bool) {
+	o, err := ParseOrganisation(sent)
+	if err != nil {
+		r.fail(at, ruleOrganisation, sent, textOrganisation())
+		return protoreflect.Value{}, false
+	}
+	if trimmed := trim(sent); trimmed != sent || strings.ToUpper(sent) != sent {
+		r.liberty(at, ruleOrganisation, sent, trimmed, o.String(), strings.ToUpper(sent) == sent)
+	}
+	return protoreflect.ValueOfString(sent), true
+}
+
+func (r *reading) integer(at int, v scalar) (protoreflect.Value, bool) {
+	s := trim(v.text)
+	if s == "" {
+		return r.empty(at, v.text)
+	}
+	if n, ok := plainInteger(s); ok {
+		r.liberty(at, ruleInteger, v.text, s, s, v.form == formNumber || !r.json)
+		return protoreflect.ValueOfInt32(n), true
+	}
+	n, err := strconv.ParseInt(wholeOf(s), 10, 64)
+	switch {
+	case v.form == formBoolean, err != nil && !isRange(err):
+		r.fail(at, ruleInteger, v.text, textInteger())
+		return protoreflect.Value{}, false
+	case err != nil, n < math.MinInt32, n > math.MaxInt32:
+		r.fail(at, ruleRange, v.text, textRange())
+		return protoreflect.Value{}, false
+	}
+	plain := strings.TrimPrefix(s, "+") == wholeOf(s) && (v.form == formNumber || !r.json)
+	r.liberty(at, ruleInteger, v.text, s, strconv.FormatInt(n, 10), plain)
+	return protoreflect.ValueOfInt32(int32(n)), true
+}
+
+// plainInteger reads up to nine digits, which is what integers are in practice.
+func plainInteger(s string) (int32, bool) {
+	if len(s) > 9 {
+		return 0, false
+	}
+	var n int32
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int32(s[i]-'0')
+	}
+	return n, true
+}
+
+// wholeOf drops a fraction that is all zeros, "3.0", and a plus sign.
+func wholeOf(s string) string {
+	if unsigned, ok := strings.CutPrefix(s, "+"); ok {
+		if unsigned == "" || unsigned[0] < '0' || unsigned[0] > '9' {
+			return s // "+-3" is no number
+		}
+		s = unsigned
+	}
+	whole, fraction, cut := strings.Cut(s, ".")
+	if cut && whole != "" && fraction != "" && strings.Trim(fraction, "0") == "" {
+		return whole
+	}
+	return s
+}
+
+func (r *reading) boolean(at int, v scalar) (protoreflect.Value, bool) {
+	s := trim(v.text)
+	if s == "" {
+		return r.empty(at, v.text)
+	}
+	var b bool
+	switch {
+	case s == "true", s == "1", strings.EqualFold(s, "true"):
+		b = true
+	case s == "false", s == "0", strings.EqualFold(s, "false"):
+	default:
+		r.fail(at, ruleBoolean, v.text, textBoolean())
+		return protoreflect.Value{}, false
+	}
+	spelt := v.form == formBoolean
+	if !r.json {
+		spelt = s == "true" || s == "1" || s == "false" || s == "0"
+	}
+	r.liberty(at, ruleBoolean, v.text, s, strconv.FormatBool(b), spelt)
+	return protoreflect.ValueOfBool(b), true
+}
+
+func (r *reading) datetime(at int, v scalar) (protoreflect.Value, bool) {
+	s := trim(v.text)
+	if s == "" {
+		return r.empty(at, v.text)
+	}
+	if isNullDate(s) {
+		if s == guideNullDate && r.steps[at].field.Nullable {
+			return protoreflect.Value{}, false
+		}
+		return r.empty(at, v.text)
+	}
+	t, exact, ok := parseDate(s)
+	if v.form == formBoolean || !ok {
+		r.fail(at, ruleDatetime, v.text, textDatetime())
+		return protoreflect.Value{}, false
+	}
+	if !writable(t) {
+		r.fail(at, ruleDatetime, v.text, textYears())
+		return protoreflect.Value{}, false
+	}
+	stamp := &timestamppb.Timestamp{Seconds: t.Unix(), Nanos: int32(t.Nanosecond())} //nolint:gosec // under 1e9
+	if !exact || s != v.text {
+		r.liberty(at, ruleDatetime, v.text, s, string(appendDate(nil, stamp)), exact)
+	}
+	return protoreflect.ValueOfMessage(stamp.ProtoReflect()), true
+}
+
+func (r *reading) decimal(at int, v scalar) (protoreflect.Value, bool) {
+	f := r.steps[at].field
+	s := trim(v.text)
+	if isNoNumber(s) && v.form != formBoolean {
+		if f.minLen > 0 {
+			if s == "" {
+				r.fail(at, ruleRequired, v.text, textEmpty())
+			} else {
+				r.fail(at, ruleDecimal, v.text, textDecimal())
+			}
+			return protoreflect.Value{}, false
+		}
+		r.warn(at, ruleAbsent, v.text, "", textAbsent())
+		return protoreflect.ValueOfString(""), true
+	}
+	digits, exact, ok := parseDecimal(s)
+	if v.form == formBoolean || !ok {
+		r.fail(at, ruleDecimal, v.text, textDecimal())
+		return protoreflect.Value{}, false
+	}
+	r.liberty(at, ruleDecimal, v.text, s, digits, exact)
+	return protoreflect.ValueOfString(digits), true
+}
+
+// trim takes the white space of XML off both ends.
+func trim(s string) string {
+	if s == "" || s[0] > ' ' && s[len(s)-1] > ' ' {
+		return s
+	}
+	return strings.Trim(s, " \t\r\n")
+}
+
+// legal reports whether XML 1.0 can hold a text.
+func legal(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < 0x20 && c != '\t' && c != '\n' && c != '\r':
+			return false
+		case c == 0xEF && (s[i:i+3] == "\uFFFE" || s[i:i+3] == "\uFFFF"):
+			return false
+		}
+	}
+	return true
+}
+
+// illegalAt returns where a text holds what XML 1.0 cannot; -1 where it does not.
+func illegalAt(s string) int {
+	if legal(s) {
+		return -1
+	}
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 0x20 && c < utf8.RuneSelf, c == '\t', c == '\n', c == '\r':
+		case c < 0x20:
+			return i
+		default:
+			char, size := utf8.DecodeRuneInString(s[i:])
+			if char == utf8.RuneError && size < 2 || char == 0xFFFE || char == 0xFFFF {
+				return i
+			}
+			i += size - 1
+		}
+	}
+	return -1
+}
+
+// checkBase64 checks a Base64 text without decoding it; white space is allowed
+// anywhere. It returns what is wrong.
+func checkBase64(s string) string {
+	count, padding := 0, 0
+	var last byte
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+			continue
+		case c == '=':
+			padding++
+		case padding > 0:
+			return "padding"
+		case base64Value(c) < 0:
+			return "alphabet"
+		default:
+			last = c
+		}
+		count++
+	}
+	switch {
+	case count == 0, count%4 != 0, padding > 2, padding == count:
+		return "padding"
+	case padding == 1 && base64Value(last)&3 != 0, padding == 2 && base64Value(last)&15 != 0:
+		return "bits"
+	}
+	return ""
+}
+
+// base64Value returns the six bits of a character; -1 outside the alphabet.
+func base64Value(c byte) int {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return int(c - 'A')
+	case c >= 'a' && c <= 'z':
+		return int(c-'a') + 26
+	case c >= '0' && c <= '9':
+		return int(c-'0') + 52
+	case c == '+':
+		return 62
+	case c == '/':
+		return 63
+	default:
+		return -1
+	}
+}

@@ -1,0 +1,76 @@
+package packet
+
+import "strings"
+
+// declaration takes the XML declaration, if there is one, and checks the
+// encoding it names.
+func (s *xmlScanner) declaration(isUTF16 bool) {
+	const start, end = "<?xml", "?>"
+	if !strings.HasPrefix(s.text, start) || len(s.text) == len(start) || !isSpace(s.text[len(start)]) {
+		return
+	}
+	at := strings.Index(s.text, end)
+	if at < 0 {
+		s.cutOff(0)
+		return
+	}
+	parts, ok := pseudoAttributes(s.text[len(start):at])
+	if !ok || len(parts) == 0 || parts[0][0] != "version" {
+		s.syntax(0, `the declaration must be <?xml version="1.0" encoding="UTF-8"?>`, `khai báo phải là <?xml version="1.0" encoding="UTF-8"?>`)
+		return
+	}
+	s.at = at + len(end)
+	for i, part := range parts {
+		switch name, value := part[0], part[1]; {
+		case name == "version" && i == 0:
+			if value != "1.0" {
+				s.syntax(0, "only version 1.0 is allowed", "chỉ cho phép phiên bản 1.0")
+			}
+		case name == "encoding" && i == 1:
+			if !isDeclarable(value, isUTF16) {
+				s.stop(0, ruleEncoding, textDeclared(value))
+			}
+		case name == "standalone" && i > 0 && i == len(parts)-1 && (value == "yes" || value == "no"):
+		default:
+			s.syntax(0, "the declaration may hold version, encoding and standalone, in this order", "khai báo chỉ gồm version, encoding và standalone, theo thứ tự này")
+		}
+	}
+}
+
+// isDeclarable reports whether a declared encoding fits what the bytes are.
+func isDeclarable(encoding string, isUTF16 bool) bool {
+	switch strings.ToLower(encoding) {
+	case "utf-8", "utf8", "us-ascii":
+		return !isUTF16
+	case "utf-16", "utf-16le", "utf-16be":
+		return isUTF16
+	default:
+		return false
+	}
+}
+
+// pseudoAttributes splits what stands in a declaration into names and values.
+func pseudoAttributes(s string) ([][2]string, bool) {
+	var parts [][2]string
+	for len(parts) <= 3 {
+		rest := strings.TrimLeft(s, " \t\r\n")
+		if rest == "" {
+			return parts, true
+		}
+		if len(rest) == len(s) {
+			return nil, false
+		}
+		name, rest, _ := strings.Cut(rest, "=")
+		rest = strings.TrimLeft(rest, " \t\r\n")
+		if rest == "" || rest[0] != '"' && rest[0] != '\'' {
+			return nil, false
+		}
+		end := strings.IndexByte(rest[1:], rest[0])
+		if end < 0 {
+			return nil, false
+		}
+		parts = append(parts, [2]string{strings.TrimRight(name, " \t\r\n"), rest[1 : 1+end]})
+		s = rest[end+2:]
+	}
+	return nil, false
+}

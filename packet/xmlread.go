@@ -1,0 +1,284 @@
+package packet
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// xmlReader maps a document onto a message.
+type xmlReader struct {
+	*reading
+	scan xmlScanner
+	open [maxDepth]string // of scan
+	// prefixed is set once a prefix was reported.
+	prefixed bool
+}
+
+func newXMLReader(r *reading, content []byte) *xmlReader {
+	src := sourceOf(content)
+	r.text, r.located = src.text, true
+	x := &xmlReader{reading: r, scan: xmlScanner{text: src.text, broken: src.broken}}
+	x.scan.open = x.open[:0]
+	x.scan.declaration(src.utf16)
+	return x
+}
+
+// readXML reads a whole document into m.
+func readXML(r *reading, s *message, m protoreflect.Message, content []byte) {
+	x := newXMLReader(r, content)
+	for {
+		switch t := x.scan.next(); t.kind {
+		case xmlStart:
+			if !x.root(s, t) {
+				return
+			}
+			x.message(&frame{table: s, message: m})
+		case xmlStop:
+			x.ended()
+			return
+		}
+	}
+}
+
+// ended reports the defect that scanning stopped at, if there is one.
+func (x *xmlReader) ended() {
+	if d := x.scan.defect; d != nil && !x.stopped {
+		x.stop(d)
+	}
+}
+
+// root checks the name of the root element.
+func (x *xmlReader) root(s *message, t xmlToken) bool {
+	x.steps[0].offset = t.offset
+	name := x.local(0, t)
+	x.attributes(0)
+	switch {
+	case name == s.name:
+	case strings.EqualFold(name, s.name):
+		x.tolerate(s.name, t.offset, remark{rule: ruleCase, text: textCase(s.name), sent: cut(name), understood: s.name})
+	default:
+		x.stopped = true
+		x.refuse(cut(name), t.offset, remark{rule: ruleRoot, text: textRoot(s.name), sent: cut(name)})
+		return false
+	}
+	return true
+}
+
+// local returns the name of an element without its prefix. at is the step of
+// the element around it.
+func (x *xmlReader) local(at int, t xmlToken) string {
+	colon := strings.LastIndexByte(t.name, ':')
+	if colon < 0 {
+		return t.name
+	}
+	name := t.name[colon+1:]
+	if !isXMLName(name) {
+		x.scan.syntax(t.offset, "a prefix without a name", "có tiền tố mà không có tên")
+		return name
+	}
+	if !x.prefixed {
+		x.prefixed = true
+		x.tolerate(x.path(at), t.offset, remark{rule: rulePrefix, text: textPrefix(), sent: cut(t.name), understood: cut(name)})
+	}
+	return name
+}
+
+// attributes reports the attributes of the element at a step.
+func (x *xmlReader) attributes(at int) {
+	for _, a := range x.scan.attributes {
+		rule, t := ruleAttribute, textAttribute()
+		if a.name == "xmlns" || strings.HasPrefix(a.name, "xmlns:") {
+			rule, t = ruleNamespace, textNamespace()
+		}
+		x.tolerate(x.path(at), a.offset, remark{rule: rule, text: t, sent: cut(a.name)})
+	}
+}
+
+// message reads elements into a message, up to the end tag of the element that
+// holds them.
+func (x *xmlReader) message(fr *frame) {
+	mixed := false
+	for {
+		switch t := x.scan.next(); t.kind {
+		case xmlStart:
+			x.element(fr, t)
+		case xmlText:
+			if !mixed && trim(t.text) != "" {
+				mixed = true
+				x.mixed(fr.step, t)
+			}
+		case xmlEnd:
+			x.close(fr)
+			return
+		case xmlStop:
+			x.ended()
+			fr.settle()
+			return
+		}
+	}
+}
+
+// mixed reports text where only elements are allowed. What it says is not
+// repeated: it may be about a person.
+func (x *xmlReader) mixed(at int, t xmlToken) {
+	offset := t.offset + len(t.text) - len(strings.TrimLeft(t.text, " \t\r\n"))
+	x.refuse(x.path(at), offset, remark{rule: ruleMixed, text: textMixed(), sent: shown(trim(t.text), true)})
+}
+
+// element reads one element of a message.
+func (x *xmlReader) element(fr *frame, t xmlToken) {
+	name := x.local(fr.step, t)
+	last := fr.last
+	f := x.known(fr, name, t.offset)
+	if f == nil {
+		x.keep(fr, x.unknown(fr.step, name), t.offset)
+		return
+	}
+	at, ok := x.begin(fr, f, t.offset)
+	if !ok {
+		x.skip()
+		return
+	}
+	if len(x.scan.attributes) > 0 {
+		x.attributes(at)
+	}
+	if last != nil && last.index > f.index {
+		x.tolerate(x.path(at), t.offset, remark{rule: ruleOrder, text: textOrder(), sent: last.name + ", " + f.name, understood: f.name + ", " + last.name})
+	}
+	if f.kind == kindPart {
+		x.part(fr, f, at)
+		return
+	}
+	sent, ok := x.leaf(at)
+	if !ok {
+		return
+	}
+	if v, ok := x.value(at, scalar{text: sent}); ok {
+		fr.store(f, v)
+	}
+}
+
+// store puts a value in its field.
+func (fr *frame) store(f *field, v protoreflect.Value) {
+	if f.repeated {
+		fr.message.Mutable(f.desc).List().Append(v)
+		return
+	}
+	fr.message.Set(f.desc, v)
+}
+
+// part reads a message in a message. An element with nothing in it is how some
+// senders write that there is none.
+func (x *xmlReader) part(fr *frame, f *field, at int) {
+	if x.nothing() {
+		x.steps[at].index = noItem
+		x.warn(at, ruleAbsent, "", "", textNone())
+		return
+	}
+	var v protoreflect.Value
+	if f.repeated {
+		v = fr.message.Mutable(f.desc).List().AppendMutable()
+	} else {
+		v = fr.message.Mutable(f.desc)
+	}
+	x.message(&frame{table: f.part, message: v.Message(), step: at})
+}
+
+// nothing takes the end tag where nothing but white space stands before it.
+func (x *xmlReader) nothing() bool {
+	before := x.scan.at
+	if !x.scan.closing {
+		x.scan.space()
+		if !strings.HasPrefix(x.scan.text[x.scan.at:], "</") {
+			x.scan.at = before
+			return false
+		}
+	}
+	return x.scan.next().kind == xmlEnd
+}
+
+// leaf reads the text of an element up to its end tag. It returns false where
+// there is no such text; that has been reported.
+func (x *xmlReader) leaf(at int) (string, bool) {
+	first, ok := "", true
+	var more strings.Builder
+	for {
+		switch t := x.scan.next(); t.kind {
+		case xmlText:
+			if first == "" && more.Len() == 0 {
+				first = t.text
+				continue
+			}
+			if more.Len() == 0 {
+				more.WriteString(first)
+			}
+			more.WriteString(t.text)
+		case xmlStart:
+			if ok {
+				x.fail(at, ruleType, "", textType(x.steps[at].field))
+			}
+			ok = false
+			x.skip()
+		case xmlEnd:
+			if more.Len() > 0 {
+				return more.String(), ok
+			}
+			return first, ok
+		case xmlStop:
+			x.ended()
+			return "", false
+		}
+	}
+}
+
+// skip passes over an element whose start tag was taken.
+func (x *xmlReader) skip() {
+	for depth := 1; depth > 0; {
+		switch x.scan.next().kind {
+		case xmlStart:
+			depth++
+		case xmlEnd:
+			depth--
+		case xmlStop:
+			x.ended()
+			return
+		}
+	}
+}
+
+// unknown reads an element that the standard does not know, with all it holds.
+// at is the step of the message it stands in.
+func (x *xmlReader) unknown(at int, name string) *packetv1.UnknownElement {
+	x.attributes(at)
+	u := &packetv1.UnknownElement{Name: strings.Clone(name)}
+	var content strings.Builder
+	var stray xmlToken // the first text that is more than white space
+	for {
+		switch t := x.scan.next(); t.kind {
+		case xmlText:
+			if stray.text == "" && trim(t.text) != "" {
+				stray = t
+			}
+			if len(u.Children) == 0 {
+				content.WriteString(t.text)
+			}
+		case xmlStart:
+			u.Children = append(u.Children, x.unknown(at, x.local(at, t)))
+		case xmlEnd:
+			if u.Text = content.String(); len(u.Children) > 0 {
+				u.Kind, u.Text = packetv1.UnknownElement_KIND_OBJECT, ""
+			}
+			if stray.text != "" && len(u.Children) > 0 {
+				x.mixed(at, stray)
+			}
+			x.bounded(at, t.offset, u)
+			return u
+		case xmlStop:
+			x.ended()
+			return u
+		}
+	}
+}
