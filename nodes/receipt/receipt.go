@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -38,19 +39,48 @@ var (
 // maxPath is the longest path in a tree of fewer than 2^63 leaves.
 const maxPath = 63
 
-// Verify checks a receipt against the hub's verifier keys (signed-note verifier
-// keys; more than one where the hub has changed its key) and returns what the hub
-// stated. The statement is to be believed only when the error is nil; the error
-// wraps one of this package's sentinels.
-func Verify(r *exchangev1.Receipt, verifierKeys ...string) (*exchangev1.Statement, error) {
-	verifiers, err := parseKeys(verifierKeys)
+// recentGroups is how many verified groups a Verifier remembers: a hub commits one
+// group at a time, and the receipts of a group arrive together.
+const recentGroups = 16
+
+// Verifier checks receipts against the verifier keys of a hub. It remembers the
+// groups it verified last, so that of the receipts of one group only the first
+// costs a signature check. It may be used concurrently.
+type Verifier struct {
+	keys note.Verifiers
+
+	mu     sync.Mutex
+	recent map[string]group // by the signed note, byte for byte
+	order  []string         // of recent, oldest first
+}
+
+// NewVerifier returns a Verifier for signed-note verifier keys; more than one
+// where the hub has changed its key. The error wraps ErrKey.
+func NewVerifier(verifierKeys ...string) (*Verifier, error) {
+	keys, err := parseKeys(verifierKeys)
 	if err != nil {
 		return nil, err
 	}
+	return &Verifier{keys: keys, recent: map[string]group{}}, nil
+}
+
+// Verify is Verifier.Verify for a single receipt.
+func Verify(r *exchangev1.Receipt, verifierKeys ...string) (*exchangev1.Statement, error) {
+	v, err := NewVerifier(verifierKeys...)
+	if err != nil {
+		return nil, err
+	}
+	return v.Verify(r)
+}
+
+// Verify checks a receipt and returns what the hub stated. The statement is to be
+// believed only when the error is nil; the error wraps one of this package's
+// sentinels.
+func (v *Verifier) Verify(r *exchangev1.Receipt) (*exchangev1.Statement, error) {
 	if len(r.GetLeaf()) == 0 || len(r.GetGroup()) == 0 {
 		return nil, fmt.Errorf("%w: leaf and group are required", ErrMalformed)
 	}
-	signed, err := openGroup(r.GetGroup(), verifiers)
+	signed, err := v.open(r.GetGroup())
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +98,31 @@ func Verify(r *exchangev1.Receipt, verifierKeys ...string) (*exchangev1.Statemen
 		return nil, fmt.Errorf("%w: the statement has sequence %d, its place in the group is %d", ErrContradiction, statement.GetSequence(), want)
 	}
 	return statement, nil
+}
+
+// open returns the group of a signed note. Only notes that verified are
+// remembered.
+func (v *Verifier) open(message []byte) (group, error) {
+	v.mu.Lock()
+	known, ok := v.recent[string(message)]
+	v.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	signed, err := openGroup(message, v.keys)
+	if err != nil {
+		return group{}, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, ok := v.recent[string(message)]; !ok {
+		v.recent[string(message)] = signed
+		if v.order = append(v.order, string(message)); len(v.order) > recentGroups {
+			delete(v.recent, v.order[0])
+			v.order = v.order[1:]
+		}
+	}
+	return signed, nil
 }
 
 // MatchesContent checks that a verified statement is about this content, as the
