@@ -1,0 +1,134 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/lienthong/lienthong/certs"
+	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
+)
+
+// ProfileVariable names the administrator's profile in the environment.
+const ProfileVariable = "LIENTHONG_ADMIN_PROFILE"
+
+// maxAnswer is room for a list of every organisation of a country.
+const maxAnswer = 64 << 20
+
+// Commands returns `admin` and the commands below it, which call a hub as an
+// administrator. Their errors are ready to be shown, several lines where there is
+// more to say.
+func Commands() *cobra.Command {
+	r := &remote{}
+	root := group(&cobra.Command{
+		Use:   "admin",
+		Short: "Register organisations and nodes, grant rights",
+		Long: `Administer a running hub over mutual TLS: who takes part, and who may send what
+to whom. Nobody may send anything to anyone until a right says so.
+
+The commands prove who you are with an administrator's profile. The hub writes the
+first one at its first start into the directory "admin" of its data directory.`,
+		Example: `  lienthong admin node add H41/motcua --kind one-stop
+  lienthong admin node add G22/portal --kind portal
+  lienthong admin right grant --from H41 --to G22/portal --type all`,
+	}, organisationCommands(r), nodeCommands(r), rightCommands(r))
+	flags := root.PersistentFlags()
+	flags.StringVar(&r.profile, "profile", defaultProfile(), "administrator's profile, a `directory`; $"+ProfileVariable+" names another default")
+	flags.StringVarP(&r.output, "output", "o", outputTable, "`table` or json")
+	flags.DurationVar(&r.timeout, "timeout", 30*time.Second, "how long to wait for the hub")
+	return root
+}
+
+func defaultProfile() string {
+	if named := os.Getenv(ProfileVariable); named != "" {
+		return named
+	}
+	return filepath.Join("lienthong-data", "admin")
+}
+
+// group returns a command that only holds others: by itself it explains them,
+// and a word that is none of them is an error.
+func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			cmd.SilenceUsage = true
+			return fmt.Errorf("%q is not a command of %q; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
+		return cmd.Help()
+	}
+	cmd.AddCommand(below...)
+	return cmd
+}
+
+// one requires exactly one argument, and says what it is.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			cmd.SilenceUsage = true
+			return fmt.Errorf("%s takes one argument: %s; got %d", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// none allows no argument.
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		cmd.SilenceUsage = true
+		return fmt.Errorf("%s takes no arguments; got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// remote is the hub to call and how to show its answers.
+type remote struct {
+	profile, output string
+	timeout         time.Duration
+}
+
+// call lets a command call the hub's registry. It closes the connection and
+// turns the error into what is shown.
+func (r *remote) call(cmd *cobra.Command, do func(context.Context, registryv1.RegistryServiceClient) error) error {
+	cmd.SilenceUsage = true
+	if r.output != outputTable && r.output != outputJSON {
+		return fmt.Errorf("--output %s: table or json is expected", r.output)
+	}
+	if r.timeout <= 0 {
+		return fmt.Errorf("--timeout %s: more than nothing is expected, e.g. 30s", r.timeout)
+	}
+	hub, source, err := certs.LoadProfile(r.profile, nil)
+	if err != nil {
+		return r.profileError(err)
+	}
+	conn, err := grpc.NewClient(hub.Address,
+		grpc.WithTransportCredentials(credentials.NewTLS(certs.ClientConfig(source, hub.ServerName(), nil))),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)))
+	if err != nil {
+		return fmt.Errorf("hub at %s: %w", hub.Address, err)
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), r.timeout)
+	defer cancel()
+	err = do(ctx, registryv1.NewRegistryServiceClient(conn))
+	if closing := conn.Close(); err == nil && closing != nil {
+		return fmt.Errorf("hub at %s: %w", hub.Address, closing)
+	}
+	return shown(err, hub.Address)
+}
+
+func (r *remote) profileError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf(`there is no administrator's profile in %s: %w
+The hub writes one at its first start into the directory "admin" of its data directory.
+Name it with --profile DIR or in $%s`, r.profile, err, ProfileVariable)
+	}
+	return fmt.Errorf("administrator's profile %s: %w", r.profile, err)
+}

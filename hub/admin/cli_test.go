@@ -1,0 +1,234 @@
+package admin_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/lienthong/lienthong/certs"
+	enrolmentv1 "github.com/lienthong/lienthong/gen/lienthong/enrolment/v1"
+	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
+	"github.com/lienthong/lienthong/hub/admin"
+)
+
+// An administrator's day, from an empty hub to a node that may exchange, and its end.
+func TestANodeIsRegisteredGrantedSuspendedAndRevoked(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	wantIn(t, h.ok("node", "list"), "No nodes yet", "lienthong admin node add")
+	wantIn(t, h.ok("right", "list"), "No rights yet", "lienthong admin right grant")
+
+	out := h.ok("node", "add", "000.00.00.H41/motcua", "--kind", "one-stop", "--description", "Một cửa điện tử Nghệ An")
+	wantIn(t, out, "Node H41/motcua is registered", "once, until 20")
+	token := regexp.MustCompile(`(?m)^lienthong node join --token (lt1\.[A-Za-z0-9_-]+) --profile H41-motcua$`).FindStringSubmatch(out)
+	if token == nil {
+		t.Fatalf("no line to join with in:\n%s", out)
+	}
+	if strings.Contains(h.log.String(), token[1][8:]) {
+		t.Error("the token stands in the log")
+	}
+	wantIn(t, h.log.String(), `change="create node" by=admin:an node=000.00.00.H41/motcua`)
+	h.ok("node", "add", "G22/portal", "--kind", "portal")
+	h.ok("node", "add", "G05/dkkd", "--kind", "DATABASE")
+
+	right := h.ok("right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "dossier,progress", "--expires", "2127-01-01")
+	wantIn(t, right, "H41", "G22/portal", "dossier, progress", "2127-01-01 00:00 +07")
+	wantIn(t, h.ok("right", "grant", "--from", "H41.04", "--to", "G22/portal", "--type", "all"), "dossier, progress, survey, statistic", "never")
+	h.ok("right", "grant", "--from", "H41", "--to", "G05/dkkd", "--service", "lienthong.enterprise.v1.EnterpriseService/LookUpEnterprise")
+	wantIn(t, h.ok("right", "list"), "EnterpriseService/LookUpEnterprise", "H41.04")
+	id := strings.Fields(strings.Split(right, "\n")[1])[0]
+	wantIn(t, h.ok("right", "revoke", id), "Right "+id+" is taken back")
+	if list := h.ok("right", "list"); strings.Contains(list, id) {
+		t.Errorf("right %s was taken back and is listed:\n%s", id, list)
+	}
+
+	wantIn(t, h.ok("node", "revoke", "000.00.00.G22/portal"), "Dry run: nothing was changed", "which end with it: 1", "lienthong admin node revoke G22/portal --yes")
+	wantIn(t, h.ok("node", "list"), "H41/motcua", "one-stop", "pending", "Một cửa điện tử Nghệ An")
+	if list := h.ok("node", "list"); strings.Contains(list, "revoked") {
+		t.Errorf("a dry run revoked a node:\n%s", list)
+	}
+	wantIn(t, h.ok("node", "revoke", "G22/portal", "--yes"), "Node G22/portal is now revoked")
+	wantIn(t, h.refused("node", "activate", "G22/portal"), "REVOKED", "đã bị thu hồi", "lienthong admin node list")
+	wantIn(t, h.refused("node", "suspend", "H41/motcua"), "join with its token first", "Next:")
+}
+
+func TestAJoinedNodeIsSuspendedAndActivated(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	credentials := h.join("H41/motcua")
+	wantIn(t, h.ok("node", "suspend", "H41/motcua"), "Node H41/motcua is now suspended")
+	wantIn(t, h.ok("node", "activate", "H41/motcua"), "Node H41/motcua is now active")
+
+	// A node's own profile is no administrator's.
+	_, err := run(t, "", "node", "list", "--profile", h.saveProfile(credentials))
+	if err == nil {
+		t.Fatal("a node may list nodes")
+	}
+	wantIn(t, err.Error(), "not for callers of this kind (node)", "không dành cho", "administrator's profile")
+}
+
+// join registers a node and joins as it over the network.
+func (h *hub) join(id string) *certs.Credentials {
+	h.t.Helper()
+	answer, err := h.registry.CreateNode(h.t.Context(), &registryv1.CreateNodeRequest{Id: id, Kind: registryv1.NodeKind_NODE_KIND_ONE_STOP})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	token := readToken(h.t, answer.GetToken())
+	key, request, err := certs.NewKeyAndCSR()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	joined, err := h.enrolment([32]byte(token.GetRootSha256())).Join(h.t.Context(), &enrolmentv1.JoinRequest{
+		Node: id, Secret: token.GetSecret(), CertificateRequest: request,
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	credentials, err := certs.ParseCredentials(key, joined.GetCertificateChain(), joined.GetRoots())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return credentials
+}
+
+func TestImportTakesAllOrNothing(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	file := filepath.Join(t.TempDir(), "agencies.csv")
+	write := func(content string) {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("code,name_vi\nH41.04,Sở Tư pháp Nghệ An\nNGHEAN,Sở lạ\nH41.05\n000.00.04.H41,Lại Sở Tư pháp\nH41.06,\n")
+	said := h.refused("org", "import", file)
+	wantIn(t, said, "agencies.csv", "4 mistakes", "có 4 lỗi", "line 3: code: ", "line 4: 1 columns", "line 5: code: H41.04 stands in line 2", "line 6: name_vi: a name is required", "phải có tên")
+	if list := h.ok("org", "list"); strings.Contains(list, "H41.04") {
+		t.Errorf("a list with mistakes was written:\n%s", list)
+	}
+	write("\ufeffcode,level,kind,name_vi\r\n000.00.04.H41,2,department,Sở Tư pháp Nghệ An\r\nH41,1,province,UBND tỉnh Nghệ An mới\r\nH42,1,province,UBND tỉnh Ninh Bình\r\n")
+	wantIn(t, h.ok("org", "import", file), "1 organisations added, 1 renamed, 1 were there already")
+	wantIn(t, h.ok("org", "list"), "H41.04  Sở Tư pháp Nghệ An", "UBND tỉnh Nghệ An mới")
+
+	out, err := run(t, "code,name_vi\nH41.05,Sở Y tế\n", "org", "import", "-", "--profile", h.profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantIn(t, out, "1 organisations added")
+	wantIn(t, h.refused("org", "import", filepath.Join(t.TempDir(), "none.csv")), "none.csv", "no such file")
+	write("ma,ten\nH41,x\n")
+	wantIn(t, h.refused("org", "import", file), "line 1: ", "code,name_vi or code,level,kind,name_vi")
+}
+
+func TestJSONIsOneObject(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	var created struct {
+		Node  struct{ ID, State string }
+		Token string
+	}
+	read := func(out string, into any) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(out), into); err != nil {
+			t.Fatalf("%v in:\n%s", err, out)
+		}
+	}
+	read(h.ok("node", "add", "H41/motcua", "--kind", "one-stop", "--output", "json"), &created)
+	if created.Node.ID != "H41/motcua" || created.Node.State != "NODE_STATE_PENDING" || readToken(t, created.Token).GetNode() != "H41/motcua" {
+		t.Errorf("node add printed %+v", created)
+	}
+	var listed struct{ Organisations []struct{ Code, Name string } }
+	read(h.ok("org", "list", "-o", "json"), &listed)
+	if len(listed.Organisations) != 85 || listed.Organisations[0].Code != "G01" || listed.Organisations[0].Name != "Bộ Công an" {
+		t.Errorf("org list printed %d organisations", len(listed.Organisations))
+	}
+	var rights struct{ Rights []any }
+	read(h.ok("right", "list", "-o", "json"), &rights)
+	if rights.Rights == nil {
+		t.Error("right list printed no list")
+	}
+}
+
+// Whatever goes wrong says what, and what to do next.
+func TestRefusalsSayTheNextStep(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.ok("node", "add", "G22/portal", "--kind", "portal")
+	for args, wanted := range map[string][]string{
+		"node add H41.04/motcua --kind portal":                                   {"H41.04 is not registered", "chưa được đăng ký", "Next: register it with lienthong admin org import"},
+		"node add H41/MotCua --kind portal":                                      {"id: ", "a-z, 0-9 and hyphens", "tên hệ thống chỉ gồm"},
+		"node add H41/motcua --kind desk":                                        {`--kind "desk"`, "portal, one-stop, database, hub"},
+		"node add H41/motcua":                                                    {"--kind", "portal, one-stop, database, hub"},
+		"node add":                                                               {"one argument: a node id, e.g. H41/motcua; got 0"},
+		"node add G22/portal --kind portal":                                      {"registered already", "PENDING", "lienthong admin node list"},
+		"node suspend H41/nowhere":                                               {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
+		"node revoke H41/nowhere":                                                {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
+		"right grant":                                                            {"--from is required", "--to is required", "--type or --service is required"},
+		"right grant --from H41 --to G22/portal --type hoso":                     {"dossier, progress, survey, statistic, all"},
+		"right grant --from H99 --to G22/none --type all":                        {"2 violations", "right.sender: organisation H99", "right.receiver: node G22/none", "lienthong admin org list"},
+		"right grant --from H41 --to G22/portal --service x.Y/Z":                 {"no database", "không phải cơ sở dữ liệu"},
+		"right grant --from H41 --to G22/portal --type all --expires tomorrow":   {"2027-01-01T12:00:00+07:00"},
+		"right grant --from H41 --to G22/portal --type all --expires 2001-01-01": {"in the future", "tương lai"},
+		"right revoke 12":                                                        {"no right", "lienthong admin right list"},
+		"node list --output yaml":                                                {"--output yaml: table or json is expected"},
+		"node list --timeout 0s":                                                 {"--timeout 0s"},
+		"node list please":                                                       {"takes no arguments"},
+		"nodes":                                                                  {`"nodes" is not a command`, "admin --help"},
+		"node list --timeout 1ns":                                                {"did not answer in time", "--timeout"},
+		"org import a.csv b.csv":                                                 {"one argument"},
+		"org import no-such-file.c":                                              {"no-such-file.c"},
+	} {
+		t.Run(args, func(t *testing.T) {
+			wantIn(t, h.refused(strings.Fields(args)...), wanted...)
+		})
+	}
+}
+
+func TestProfilesThatDoNotHelp(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	_, err := run(t, "", "node", "list", "--profile", filepath.Join(t.TempDir(), "none"))
+	if err == nil {
+		t.Fatal("no profile is needed")
+	}
+	wantIn(t, err.Error(), "no administrator's profile in", "--profile DIR", admin.ProfileVariable)
+
+	// A profile of another hub: the server is not taken for the right one.
+	other, err := certs.Create(filepath.Join(t.TempDir(), "ca"), certs.AuthorityConfig{TrustDomain: "other.test", HubName: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := other.IssueAdmin("an", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = run(t, "", "node", "list", "--profile", h.saveProfile(credentials))
+	if err == nil {
+		t.Fatal("a stranger may list nodes")
+	}
+	wantIn(t, err.Error(), "cannot be reached", "không kết nối được", "unknown authority", "Next:")
+	if strings.Contains(err.Error(), "rpc error") || strings.Contains(err.Error(), "desc =") {
+		t.Errorf("raw error: %v", err)
+	}
+}
+
+func TestHelpNamesEveryCommandWithAnExample(t *testing.T) {
+	t.Parallel()
+	count := 0
+	commands := admin.Commands().Commands()
+	for len(commands) > 0 {
+		cmd := commands[0]
+		commands = append(commands[1:], cmd.Commands()...)
+		count++
+		if cmd.Long == "" || !strings.Contains(cmd.Example, "lienthong "+cmd.CommandPath()) && !strings.Contains(cmd.Example, "lienthong admin") {
+			t.Errorf("%s lacks a long help or an example", cmd.CommandPath())
+		}
+	}
+	if count != 13 {
+		t.Errorf("%d commands; want 13", count)
+	}
+}
