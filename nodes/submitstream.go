@@ -1,0 +1,176 @@
+package nodes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+)
+
+// A frame of envelopes is what was queued when the stream was free, up to this. An
+// envelope that is larger travels in a frame of its own.
+const (
+	envelopesPerFrame = 1024
+	bytesPerFrame     = 512 << 10
+)
+
+// errFinished ends a Submitter that has nothing left to do and no stream.
+var errFinished = errors.New("finished")
+
+// session is one stream: one goroutine sends, this one reads.
+func (s *Submitter) session(ctx context.Context) (lived bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := s.client.exchange.SubmitStream(ctx, grpc.WaitForReady(true))
+	if err != nil {
+		return false, fmt.Errorf("open stream: %w", err)
+	}
+	s.begin()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		s.send(ctx, stream)
+	}()
+	lived, err = s.read(stream)
+	cancel()
+	<-sent
+	if s.over() {
+		return lived, nil
+	}
+	return lived, err
+}
+
+// begin makes everything without a result go out again, on the new stream.
+func (s *Submitter) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = true
+	s.window.rewind()
+	s.wake()
+}
+
+// over notes that the stream has ended and reports whether nothing is left to do.
+func (s *Submitter) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = false
+	return s.closing && s.window.first == nil
+}
+
+// checkFinished ends what closing has left idle: the sender half-closes its
+// stream; without a stream there is nothing to wait for.
+func (s *Submitter) checkFinished() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closing || s.window.first != nil {
+		return
+	}
+	if s.live {
+		s.wake()
+	} else {
+		s.end(errFinished)
+	}
+}
+
+// send gives the stream what is queued, in order, until the stream ends or
+// nothing more will come. Why a stream failed is for read to say.
+func (s *Submitter) send(ctx context.Context, stream grpc.BidiStreamingClient[exchangev1.SubmitStreamRequest, exchangev1.SubmitStreamResponse]) {
+	for {
+		frame, more := s.frame()
+		switch {
+		case len(frame) > 0:
+			if stream.Send(&exchangev1.SubmitStreamRequest{Envelopes: frame}) != nil {
+				return
+			}
+			continue
+		case !more:
+			_ = stream.CloseSend() // a broken stream is read's to notice
+			return
+		}
+		select {
+		case <-s.queued:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// frame returns the next envelopes, and whether there may be more later.
+func (s *Submitter) frame() (envelopes []*exchangev1.Envelope, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.window.take(envelopesPerFrame, bytesPerFrame), !s.closing || s.window.first != nil
+}
+
+// read settles results until the stream ends. Lived means that one was settled.
+func (s *Submitter) read(stream grpc.BidiStreamingClient[exchangev1.SubmitStreamRequest, exchangev1.SubmitStreamResponse]) (lived bool, err error) {
+	for {
+		frame, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return lived, streamEnded()
+		}
+		if err != nil && s.refuseLargest(err) {
+			return true, streamEnded()
+		}
+		if err != nil {
+			return lived, fmt.Errorf("read results: %w", err)
+		}
+		for _, result := range frame.GetResults() {
+			settled, err := s.take(result)
+			lived = lived || settled
+			if err != nil {
+				return lived, err
+			}
+		}
+	}
+}
+
+// take settles one result. A result nobody waits for was settled before. The
+// error says that the hub wants the envelope again, later.
+func (s *Submitter) take(result *exchangev1.SubmitResult) (settled bool, err error) {
+	s.mu.Lock()
+	o := s.window.byID[result.GetId()]
+	s.mu.Unlock()
+	if o == nil {
+		return false, nil
+	}
+	switch outcome := result.GetOutcome().(type) {
+	case *exchangev1.SubmitResult_Receipt:
+		accepted, err := s.client.prove(outcome.Receipt, o.envelope)
+		s.settle(o, Result{Accepted: accepted, Err: err})
+	case *exchangev1.SubmitResult_Refusal:
+		refused := &Refused{Refusal: outcome.Refusal}
+		if passing(refused) {
+			return false, fmt.Errorf("envelope put off: %w", refused)
+		}
+		s.settle(o, Result{Err: refused})
+	default:
+		return false, status.Error(codes.Internal, "result without an outcome")
+	}
+	s.checkFinished()
+	return true, nil
+}
+
+// refuseLargest settles the envelope that a hub with a smaller message limit ends
+// the stream for. Frames hold more than bytesPerFrame only where one envelope
+// does, so if any was too large, the largest was.
+func (s *Submitter) refuseLargest(err error) bool {
+	refused := s.client.refused(err)
+	if refused.Code() != codes.ResourceExhausted || refused.Refusal.GetRetryAfter() != nil {
+		return false
+	}
+	s.mu.Lock()
+	o := s.window.largestSent()
+	s.mu.Unlock()
+	if o == nil || o.size <= bytesPerFrame {
+		return false
+	}
+	s.settle(o, Result{Err: refused})
+	return true
+}
