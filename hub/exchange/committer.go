@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -34,12 +35,18 @@ type committer struct {
 	logger    *slog.Logger
 	limits    Limits
 	queue     chan *submission
-	done      chan struct{} // closed when run has ended
+	done      chan struct{} // closed when nothing is queued any more
 	committed func(recipients map[string]bool)
+
+	// submitting is held for reading while a submission is being queued, so that
+	// run, in the end, knows when nobody can queue any more.
+	submitting sync.RWMutex
 }
 
 // submit queues a submission. Its answer is called once, unless submit fails.
 func (c *committer) submit(ctx context.Context, sub *submission) error {
+	c.submitting.RLock()
+	defer c.submitting.RUnlock()
 	select {
 	case <-c.done:
 		return shuttingDown()
@@ -61,34 +68,27 @@ func shuttingDown() error {
 
 // run commits until ctx ends, then what is queued.
 func (c *committer) run(ctx context.Context) error {
-	defer func() {
-		close(c.done)
-		c.refuseQueued()
-	}()
 	// What was queued is still committed after ctx ends.
 	commitCtx := context.WithoutCancel(ctx)
 	for {
 		select {
 		case first := <-c.queue:
 			c.commit(commitCtx, c.gather(first))
-			continue
-		default:
-		}
-		select {
-		case first := <-c.queue:
-			c.commit(commitCtx, c.gather(first))
 		case <-ctx.Done():
+			close(c.done)
+			c.submitting.Lock() // who was about to queue has done so, or was refused
+			defer c.submitting.Unlock()
+			c.commitQueued(commitCtx)
 			return nil
 		}
 	}
 }
 
-// refuseQueued answers what slipped into the queue while run was ending.
-func (c *committer) refuseQueued() {
+func (c *committer) commitQueued(ctx context.Context) {
 	for {
 		select {
-		case sub := <-c.queue:
-			sub.answer(nil, shuttingDown())
+		case first := <-c.queue:
+			c.commit(ctx, c.gather(first))
 		default:
 			return
 		}
@@ -127,9 +127,7 @@ func (c *committer) commit(ctx context.Context, group []*submission) {
 	if err != nil {
 		c.logger.Error("a group of packets could not be stored", "packets", len(group), "error", err)
 		for _, sub := range group {
-			sub.answer(nil, fault.New(codes.Unavailable, "store_unavailable",
-				"the hub could not store the packet; submit again later",
-				"trục liên thông chưa lưu được gói tin; vui lòng gửi lại sau").After(5*time.Second).Because(err))
+			sub.answer(answer{err: storeUnavailable(err)})
 		}
 		return
 	}
@@ -141,15 +139,22 @@ func (c *committer) commit(ctx context.Context, group []*submission) {
 			for _, r := range sub.stored.Recipients {
 				recipients[r] = true
 			}
-			sub.answer(prover.Receipt(fresh))
+			receipt, err := prover.Receipt(fresh)
+			sub.answer(answer{receipt: receipt, err: err})
 			fresh++
 		case store.Duplicate:
-			sub.answer(receiptOf(ctx, c.store, outcomes[i].Sequence))
+			sub.answer(answer{earlier: outcomes[i].Sequence})
 		default:
-			sub.answer(nil, conflict(outcomes[i].Sequence))
+			sub.answer(answer{err: conflict(outcomes[i].Sequence)})
 		}
 	}
 	c.committed(recipients)
+}
+
+func storeUnavailable(cause error) error {
+	return fault.New(codes.Unavailable, "store_unavailable",
+		"the hub could not store the packet; submit again later",
+		"trục liên thông chưa lưu được gói tin; vui lòng gửi lại sau").After(5 * time.Second).Because(cause)
 }
 
 func conflict(sequence uint64) error {
@@ -167,20 +172,17 @@ func (c *committer) seal(group []*submission, fresh []store.Fresh) (store.Sealed
 	}
 	for i, f := range fresh {
 		sub := group[f.Index]
+		statement := sub.statement
+		statement.Hub, statement.Sequence, statement.AcceptedAt = c.ledger.Hub(), f.Sequence, at
 		var err error
 		sealed.Records[i], err = proto.Marshal(&exchangev1.AcceptedPacket{
-			Sequence: f.Sequence, Sender: sub.sender, OnBehalfOf: sub.speaksFor.String(), Subject: sub.subject,
+			Sequence: f.Sequence, Sender: sub.sender, OnBehalfOf: statement.GetOnBehalfOf(), Subject: statement.GetSubject(),
 			AcceptedAt: at, Envelope: sub.envelope, ContentSha256: sub.contentDigest[:],
 		})
 		if err != nil {
 			return sealed, fmt.Errorf("write record: %w", err)
 		}
-		sealed.Leaves[i], err = proto.Marshal(&exchangev1.Statement{
-			Hub: c.ledger.Hub(), Sequence: f.Sequence, AcceptedAt: at, Sender: sub.sender, EnvelopeId: sub.envelope.GetId(),
-			Type: sub.envelope.GetType(), OnBehalfOf: sub.speaksFor.String(), Subject: sub.subject,
-			ContentSha256: sub.contentDigest[:], Recipients: sub.stored.Recipients, Warnings: sub.warnings,
-		})
-		if err != nil {
+		if sealed.Leaves[i], err = proto.Marshal(statement); err != nil {
 			return sealed, fmt.Errorf("write leaf: %w", err)
 		}
 	}
@@ -190,22 +192,4 @@ func (c *committer) seal(group []*submission, fresh []store.Fresh) (store.Sealed
 		return sealed, fmt.Errorf("seal: %w", err)
 	}
 	return sealed, nil
-}
-
-// receiptOf makes the receipt of an accepted packet from what is stored: the
-// same bytes every time.
-func receiptOf(ctx context.Context, s Store, sequence uint64) (*exchangev1.Receipt, error) {
-	group, err := s.Group(ctx, sequence)
-	if err != nil {
-		return nil, fmt.Errorf("receipt: %w", err)
-	}
-	prover, err := ledger.NewProver(group.Leaves, group.Note)
-	if err != nil {
-		return nil, fmt.Errorf("receipt: %w", err)
-	}
-	receipt, err := prover.Receipt(int(sequence - group.First)) //nolint:gosec // within the group
-	if err != nil {
-		return nil, fmt.Errorf("receipt: %w", err)
-	}
-	return receipt, nil
 }

@@ -17,7 +17,7 @@ import (
 // GetPacket implements ExchangeService. A caller that is neither the sender nor a
 // recipient is answered as if the packet did not exist.
 func (s *Service) GetPacket(ctx context.Context, req *exchangev1.GetPacketRequest) (*exchangev1.GetPacketResponse, error) {
-	if _, _, err := s.statementFor(ctx, req.GetSequence(), true); err != nil {
+	if _, err := s.statementFor(ctx, req.GetSequence(), true); err != nil {
 		return nil, err
 	}
 	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
@@ -55,35 +55,43 @@ func (s *Service) convert(env *exchangev1.Envelope, format exchangev1.Format) er
 // GetReceipt implements ExchangeService. A caller that is not the sender is
 // answered as if the packet did not exist.
 func (s *Service) GetReceipt(ctx context.Context, req *exchangev1.GetReceiptRequest) (*exchangev1.GetReceiptResponse, error) {
-	receipt, statement, err := s.statementFor(ctx, req.GetSequence(), false)
+	statement, err := s.statementFor(ctx, req.GetSequence(), false)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := (&receipts{store: s.store}).of(ctx, req.GetSequence())
 	if err != nil {
 		return nil, err
 	}
 	return &exchangev1.GetReceiptResponse{Receipt: receipt, Statement: statement}, nil
 }
 
-// statementFor returns the receipt of an accepted packet and what it states, if
-// the caller sent it or, with orRecipient, receives it.
-func (s *Service) statementFor(ctx context.Context, sequence uint64, orRecipient bool) (*exchangev1.Receipt, *exchangev1.Statement, error) {
+// statementFor returns what the receipt of an accepted packet states, if the
+// caller sent it or, with orRecipient, receives it.
+func (s *Service) statementFor(ctx context.Context, sequence uint64, orRecipient bool) (*exchangev1.Statement, error) {
 	caller, err := s.callerOf(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	receipt, err := receiptOf(ctx, s.store, sequence)
+	group, err := s.store.Group(ctx, sequence)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, noSuchPacket(sequence)
+		return nil, noSuchPacket(sequence)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("read statement: %w", err)
 	}
-	statement := &exchangev1.Statement{}
-	if err := proto.Unmarshal(receipt.GetLeaf(), statement); err != nil {
-		return nil, nil, fmt.Errorf("read leaf %d: %w", sequence, err)
+	leaf, ok := leafIn(group, sequence)
+	if !ok {
+		return nil, fmt.Errorf("%w: group at %d lacks %d", store.ErrCorrupt, group.First, sequence)
+	}
+	statement, err := parseLeaf(leaf)
+	if err != nil {
+		return nil, err
 	}
 	if statement.GetSender() == caller || (orRecipient && slices.Contains(statement.GetRecipients(), caller)) {
-		return receipt, statement, nil
+		return statement, nil
 	}
-	return nil, nil, noSuchPacket(sequence)
+	return nil, noSuchPacket(sequence)
 }
 
 func noSuchPacket(sequence uint64) error {

@@ -37,7 +37,11 @@ func (s *Service) Receive(stream exchangev1.ExchangeService_ReceiveServer) error
 		requests: make(chan *exchangev1.ReceiveRequest),
 		ended:    make(chan error, 1),
 	}
-	defer r.inbox.leave(r.consumer)
+	leave, err := r.inbox.join(r.consumer)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	go r.read(ctx)
 	return r.send(ctx)
 }
@@ -50,8 +54,7 @@ type receiver struct {
 	requests chan *exchangev1.ReceiveRequest
 	ended    chan error // what read ended with; nil for a half-close
 
-	credit         int // deliveries granted and not sent
-	unacknowledged map[uint64]bool
+	credit int // deliveries granted and not sent
 }
 
 // read ends when the stream does, at the latest when its handler has returned.
@@ -78,7 +81,7 @@ func (r *receiver) send(ctx context.Context) error {
 	always := make(chan struct{})
 	close(always)
 	for {
-		changed := r.inbox.change()
+		changed := r.inbox.changed.next()
 		sent, err := r.sendSome(ctx)
 		if err != nil {
 			return err
@@ -114,21 +117,20 @@ func (r *receiver) wait(ctx context.Context, changed <-chan struct{}) (bool, err
 	return true, nil
 }
 
+// acknowledgedAtOnce bounds what one confirmation, and one write of the store,
+// holds in memory.
+const acknowledgedAtOnce = 1024
+
 func (r *receiver) take(ctx context.Context, req *exchangev1.ReceiveRequest) error {
 	r.credit = min(r.credit+int(req.GetCredit()), maxCredit)
-	sequences := req.GetAcknowledge()
-	if len(sequences) == 0 {
-		return nil
-	}
-	done, err := r.inbox.acknowledge(ctx, sequences)
-	if err != nil {
-		return fmt.Errorf("acknowledge: %w", err)
-	}
-	for _, sequence := range sequences {
-		delete(r.unacknowledged, sequence)
-	}
-	if err := r.stream.Send(&exchangev1.ReceiveResponse{Acknowledged: done}); err != nil {
-		return fmt.Errorf("confirm acknowledgements: %w", err)
+	for sequences := range slices.Chunk(req.GetAcknowledge(), acknowledgedAtOnce) {
+		done, err := r.inbox.acknowledge(ctx, sequences)
+		if err != nil {
+			return fmt.Errorf("acknowledge: %w", err)
+		}
+		if err := r.stream.Send(&exchangev1.ReceiveResponse{Acknowledged: done}); err != nil {
+			return fmt.Errorf("confirm acknowledgements: %w", err)
+		}
 	}
 	return nil
 }
@@ -138,11 +140,10 @@ const maxCredit = 1 << 20
 
 // sendSome sends one frame of deliveries, if there are any and credit for them.
 func (r *receiver) sendSome(ctx context.Context) (bool, error) {
-	count := min(r.credit, deliveriesPerFrame, r.service.limits.Unacknowledged-len(r.unacknowledged))
-	if count <= 0 {
+	if r.credit == 0 {
 		return false, nil
 	}
-	taken, err := r.inbox.take(ctx, r.consumer, count, bytesPerFrame, 0)
+	taken, err := r.inbox.take(ctx, r.consumer, min(r.credit, deliveriesPerFrame), bytesPerFrame, 0)
 	if err != nil || len(taken) == 0 {
 		return false, err
 	}
@@ -151,9 +152,6 @@ func (r *receiver) sendSome(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	r.credit -= len(taken)
-	for _, o := range taken {
-		r.unacknowledged[o.sequence] = true
-	}
 	if err := r.stream.Send(&exchangev1.ReceiveResponse{Deliveries: deliveries}); err != nil {
 		return false, fmt.Errorf("send deliveries: %w", err)
 	}
@@ -193,14 +191,14 @@ func (s *Service) Pull(ctx context.Context, req *exchangev1.PullRequest) (*excha
 	in, consumer := s.inboxes.of(caller), s.inboxes.newConsumer()
 	timer := time.NewTimer(time.Duration(req.GetWaitSeconds()) * time.Second)
 	defer timer.Stop()
-	for waited := false; ; {
-		changed := in.change()
+	for waited := req.GetWaitSeconds() == 0; ; {
+		changed := in.changed.next()
 		leaseUntil := s.clock().Add(s.limits.Lease)
 		taken, err := in.take(ctx, consumer, orElse(int(req.GetMax()), defaultPull), bytesPerFrame, s.limits.Lease)
 		if err != nil {
 			return nil, fmt.Errorf("pull: %w", err)
 		}
-		if len(taken) > 0 || waited || req.GetWaitSeconds() == 0 {
+		if len(taken) > 0 || waited {
 			return s.pulled(ctx, in, consumer, taken, leaseUntil)
 		}
 		expiry, stop := in.expiry()
@@ -210,15 +208,22 @@ func (s *Service) Pull(ctx context.Context, req *exchangev1.PullRequest) (*excha
 		case <-timer.C:
 			waited = true
 		case <-ctx.Done():
-			stop()
-			return nil, fmt.Errorf("pull: %w", ctx.Err())
+			err = fmt.Errorf("pull: %w", context.Cause(ctx))
 		}
 		stop()
+		if err != nil {
+			return nil, err
+		}
 	}
 }
 
+// pulled reads what was taken. What a caller that has gone would not see goes
+// back at once instead of at the end of its lease.
 func (s *Service) pulled(ctx context.Context, in *inbox, consumer uint64, taken []out, leaseUntil time.Time) (*exchangev1.PullResponse, error) {
 	deliveries, err := s.deliveries(ctx, taken)
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("pull: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		in.leave(consumer)
 		return nil, err

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
@@ -53,13 +52,17 @@ type Limits struct {
 	// QueuedBytes bounds the contents that wait for their commit, all streams
 	// together; default 256 MiB, at least twice ContentBytes.
 	QueuedBytes int64
+	// SenderBytes bounds those of one sender; default a quarter of QueuedBytes, at
+	// least ContentBytes. A sender beyond it is refused or, in a stream, not read.
+	SenderBytes int64
 	// StreamEnvelopes bounds the envelopes of one submit stream that wait for
 	// their result; default 4096.
 	StreamEnvelopes int
 	// GroupEnvelopes and GroupBytes bound one commit group; defaults 1024, 8 MiB.
 	GroupEnvelopes, GroupBytes int
-	// Unacknowledged bounds what one recipient has been sent and has not
-	// acknowledged; default 10,000.
+	// Unacknowledged bounds what one consumer (a receive stream, or a pull) has been
+	// sent and has not acknowledged; default 10,000. There are bounds in bytes and
+	// for all consumers of a recipient together, too: see inbox.go.
 	Unacknowledged int
 	// Lease is how long a pulled delivery waits for its acknowledgement; default
 	// one minute.
@@ -69,6 +72,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	l.ContentBytes = orElse(l.ContentBytes, 16<<20)
 	l.QueuedBytes = max(orElse(l.QueuedBytes, 256<<20), 2*int64(l.ContentBytes))
+	l.SenderBytes = min(max(orElse(l.SenderBytes, l.QueuedBytes/4), int64(l.ContentBytes)), l.QueuedBytes)
 	l.StreamEnvelopes = orElse(l.StreamEnvelopes, 4096)
 	l.GroupEnvelopes = orElse(l.GroupEnvelopes, 1024)
 	l.GroupBytes = orElse(l.GroupBytes, 8<<20)
@@ -112,7 +116,8 @@ type Service struct {
 	validator protovalidate.Validator
 	limits    Limits
 	clock     func() time.Time
-	queued    *semaphore.Weighted
+	logger    *slog.Logger
+	quota     *quota
 	committer *committer
 	inboxes   *inboxes
 }
@@ -126,8 +131,8 @@ func New(cfg Config) (*Service, error) {
 	limits := cfg.Limits.withDefaults()
 	s := &Service{
 		store: cfg.Store, rights: cfg.Rights, codec: cfg.Codec, ledger: cfg.Ledger,
-		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock,
-		queued:  semaphore.NewWeighted(limits.QueuedBytes),
+		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
+		quota:   newQuota(limits),
 		inboxes: newInboxes(cfg.Store, cfg.Clock, limits),
 	}
 	s.committer = &committer{

@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"runtime/debug"
 	"slices"
 	"strings"
 
+	"buf.build/go/protovalidate"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
@@ -24,33 +26,52 @@ type submission struct {
 	sender        string
 	envelope      *exchangev1.Envelope
 	speaksFor     packet.Organisation
-	subject       string
-	warnings      []*packetv1.Finding
 	contentDigest [sha256.Size]byte
-	stored        store.Submission
-	// answer is called once, by the committer, with a receipt or an error.
-	answer func(*exchangev1.Receipt, error)
+	// statement is what the receipt will say, but for what the commit gives: hub,
+	// sequence and time.
+	statement *exchangev1.Statement
+	stored    store.Submission
+	// answer is called once, by the committer; it does not block.
+	answer func(answer)
+}
+
+// answer says what became of a submission: one of its fields is set.
+type answer struct {
+	receipt *exchangev1.Receipt
+	// earlier is the sequence under which the same was accepted before. Its receipt
+	// is read by who waits for it, not by the committer, who would keep all waiting.
+	earlier uint64
+	err     error
 }
 
 // prepare checks everything about an envelope that can be checked without
-// writing. It returns a *fault.Error for whatever the sender did wrong.
-func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.Envelope) (*submission, error) {
+// writing. It returns a *fault.Error for whatever the sender did wrong, and no
+// submission but a sequence for what would be refused now but was accepted
+// before, under that sequence. A panic over one envelope is that envelope's error:
+// no interceptor guards the goroutine that reads a stream.
+func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.Envelope) (sub *submission, earlier uint64, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			sub, earlier, err = nil, 0, fmt.Errorf("panic over an envelope: %v\n%s", p, debug.Stack())
+		}
+	}()
 	if err := s.checkEnvelope(env); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	sub := &submission{sender: caller, envelope: env, contentDigest: sha256.Sum256(env.GetContent())}
+	sub = &submission{sender: caller, envelope: env, contentDigest: sha256.Sum256(env.GetContent())}
 	sub.stored = store.Submission{Sender: caller, ID: env.GetId(), Digest: digestOf(env, sub.contentDigest)}
-	err := s.admit(sub)
-	if err == nil {
-		return sub, nil
+	refused := s.admit(sub)
+	if refused == nil {
+		return sub, 0, nil
 	}
-	// What was accepted once keeps its receipt, even if it would be refused now.
-	if sequence, digest, found := s.store.Find(ctx, caller, env.GetId()); found == nil && digest == sub.stored.Digest && sequence > 0 {
-		return sub, nil
-	} else if found != nil && !errors.Is(found, store.ErrNotFound) {
-		return nil, fmt.Errorf("look for an earlier submission: %w", found)
+	sequence, digest, err := s.store.Find(ctx, caller, env.GetId())
+	switch {
+	case err == nil && digest == sub.stored.Digest:
+		return nil, sequence, nil
+	case err == nil || errors.Is(err, store.ErrNotFound):
+		return nil, 0, refused
 	}
-	return nil, err
+	return nil, 0, storeUnavailable(fmt.Errorf("look for an earlier submission: %w", err))
 }
 
 func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
@@ -59,10 +80,15 @@ func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
 			fmt.Sprintf("content is %d bytes; at most %d are allowed", size, s.limits.ContentBytes),
 			fmt.Sprintf("nội dung gói tin có %d byte; cho phép tối đa %d byte", size, s.limits.ContentBytes))
 	}
-	if err := s.validator.Validate(env); err != nil {
+	err := s.validator.Validate(env)
+	var invalid *protovalidate.ValidationError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &invalid):
 		return fault.New(codes.InvalidArgument, "envelope_invalid", "envelope: "+err.Error(), "phong bì gói tin không hợp lệ: "+err.Error())
 	}
-	return nil
+	return fmt.Errorf("validate envelope: %w", err)
 }
 
 // admit reads the packet, checks that the sender may speak for its organisation,
@@ -79,7 +105,6 @@ func (s *Service) admit(sub *submission) error {
 		}
 		return fmt.Errorf("decode packet: %w", err)
 	}
-	sub.warnings, sub.subject = decoded.Warnings, decoded.Subject()
 	sub.speaksFor, err = speaksFor(sub.sender, env.GetOnBehalfOf())
 	if err != nil {
 		return err
@@ -91,7 +116,17 @@ func (s *Service) admit(sub *submission) error {
 	if err != nil {
 		return err
 	}
-	sub.stored.Order = orderOf(sub.sender, sub.subject)
+	subject := decoded.Subject()
+	sub.stored.Order = orderOf(sub.sender, subject)
+	sub.statement = &exchangev1.Statement{
+		Sender: sub.sender, EnvelopeId: env.GetId(), Type: env.GetType(), OnBehalfOf: sub.speaksFor.String(), Subject: subject,
+		ContentSha256: sub.contentDigest[:], Recipients: sub.stored.Recipients, Warnings: decoded.Warnings,
+	}
+	// What cannot be written, such as a text that is not UTF-8, may fail here but
+	// not in the commit, where others would fail with it.
+	if _, err := proto.Marshal(sub.statement); err != nil {
+		return fmt.Errorf("statement: %w", err)
+	}
 	return nil
 }
 
@@ -151,7 +186,7 @@ func (s *Service) route(sub *submission) ([]string, error) {
 	named := sub.envelope.GetRecipients()
 	if len(named) > 0 {
 		for _, node := range named {
-			if !slices.Contains(holders, node) {
+			if _, holds := slices.BinarySearch(holders, node); !holds {
 				return nil, noRight(sub, node)
 			}
 		}
@@ -173,7 +208,7 @@ func noRight(sub *submission, receiver string) error {
 	typ := strings.ToLower(strings.TrimPrefix(sub.envelope.GetType().String(), "PACKET_TYPE_"))
 	en, vi := "no node holds", "chưa có hệ thống nào được cấp"
 	if receiver != "" {
-		en, vi = "node "+receiver+" does not hold", "hệ thống "+receiver+" chưa được cấp"
+		en, vi = fmt.Sprintf("node %.100q does not hold", receiver), fmt.Sprintf("hệ thống %.100q chưa được cấp", receiver)
 	}
 	return fault.New(codes.PermissionDenied, "right_missing",
 		fmt.Sprintf("%s a right to %s packets from %s; an administrator can grant one", en, typ, sub.speaksFor),
@@ -183,23 +218,22 @@ func noRight(sub *submission, receiver string) error {
 // digestOf tells submissions under one id apart: by content and by everything
 // else the sender said.
 func digestOf(env *exchangev1.Envelope, content [sha256.Size]byte) [sha256.Size]byte {
-	h := sha256.New()
-	h.Write(content[:])
-	h.Write(binary.BigEndian.AppendUint32(nil, uint32(env.GetType())))   //nolint:gosec // enum
-	h.Write(binary.BigEndian.AppendUint32(nil, uint32(env.GetFormat()))) //nolint:gosec // enum
-	h.Write([]byte(env.GetOnBehalfOf() + "\x00"))
+	said := content[:]
+	said = binary.BigEndian.AppendUint32(said, uint32(env.GetType()))   //nolint:gosec // enum
+	said = binary.BigEndian.AppendUint32(said, uint32(env.GetFormat())) //nolint:gosec // enum
 	recipients := slices.Clone(env.GetRecipients())
 	slices.Sort(recipients)
-	for _, r := range recipients {
-		h.Write([]byte(r + "\x00"))
+	for _, text := range append([]string{env.GetOnBehalfOf()}, recipients...) {
+		said = binary.BigEndian.AppendUint32(said, uint32(len(text))) //nolint:gosec // bounded by the message
+		said = append(said, text...)
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return sha256.Sum256(said)
 }
 
 // orderOf maps a sender and subject to the number that packets with a common
-// order share. Two subjects that collide only wait for each other needlessly.
+// order share. Two subjects that collide only wait for each other needlessly;
+// SHA-256 keeps a sender from choosing a subject that makes others wait.
 func orderOf(sender, subject string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(sender + "\x00" + subject)) // never fails, by contract of hash.Hash
-	return h.Sum64()
+	sum := sha256.Sum256([]byte(sender + "\x00" + subject)) // a node id has no zero byte
+	return binary.BigEndian.Uint64(sum[:])
 }

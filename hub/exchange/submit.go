@@ -19,55 +19,62 @@ func (s *Service) Submit(ctx context.Context, req *exchangev1.SubmitRequest) (*e
 	if err != nil {
 		return nil, err
 	}
-	results := make(chan *exchangev1.SubmitResult, 1)
-	if err := s.accept(ctx, caller, req.GetEnvelope(), results); err != nil {
+	answers := make(chan answer, 1)
+	one := submitter{service: s, caller: caller, answer: func(_ string, a answer) { answers <- a }}
+	if err := one.submit(ctx, req.GetEnvelope()); err != nil {
 		return nil, err
 	}
 	select {
-	case result := <-results:
-		if refusal := result.GetRefusal(); refusal != nil {
-			return nil, fault.FromRefusal(refusal)
+	case a := <-answers:
+		receipt, err := (&receipts{store: s.store}).settle(ctx, a)
+		if err != nil {
+			return nil, err
 		}
-		statement := &exchangev1.Statement{}
-		if err := proto.Unmarshal(result.GetReceipt().GetLeaf(), statement); err != nil {
-			return nil, fmt.Errorf("read own leaf: %w", err)
+		statement, err := parseLeaf(receipt.GetLeaf())
+		if err != nil {
+			return nil, err
 		}
-		return &exchangev1.SubmitResponse{Receipt: result.GetReceipt(), Statement: statement}, nil
+		return &exchangev1.SubmitResponse{Receipt: receipt, Statement: statement}, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the commit: %w", ctx.Err())
 	}
 }
 
-// accept queues an envelope; its result is sent to results, which must have room
-// for it. It blocks while too much is queued already, so memory stays bounded.
-func (s *Service) accept(ctx context.Context, caller string, env *exchangev1.Envelope, results chan<- *exchangev1.SubmitResult) error {
-	sub, err := s.prepare(ctx, caller, env)
+// submitter queues the envelopes of one caller.
+type submitter struct {
+	service *Service
+	caller  string
+	// patient submitters wait where the caller's quota is used up.
+	patient bool
+	// answer is called once for every envelope that submit returned nil for, at
+	// once or later, and must not block.
+	answer func(id string, a answer)
+}
+
+// submit queues an envelope, or returns why it is refused. It blocks while too
+// much is queued already, so memory stays bounded.
+func (u submitter) submit(ctx context.Context, env *exchangev1.Envelope) error {
+	sub, earlier, err := u.service.prepare(ctx, u.caller, env)
 	if err != nil {
 		return err
 	}
-	weight := int64(len(env.GetContent()))
-	if err := s.queued.Acquire(ctx, weight); err != nil {
-		return fmt.Errorf("wait for room: %w", err)
+	if sub == nil {
+		u.answer(env.GetId(), answer{earlier: earlier})
+		return nil
 	}
-	sub.answer = func(receipt *exchangev1.Receipt, err error) {
-		s.queued.Release(weight)
-		results <- resultOf(env.GetId(), receipt, err)
+	release, err := u.service.quota.acquire(ctx, u.caller, proto.Size(env), u.patient)
+	if err != nil {
+		return err
 	}
-	if err := s.committer.submit(ctx, sub); err != nil {
-		s.queued.Release(weight)
+	sub.answer = func(a answer) {
+		release()
+		u.answer(env.GetId(), a)
+	}
+	if err := u.service.committer.submit(ctx, sub); err != nil {
+		release()
 		return err
 	}
 	return nil
-}
-
-func resultOf(id string, receipt *exchangev1.Receipt, err error) *exchangev1.SubmitResult {
-	result := &exchangev1.SubmitResult{Id: id}
-	if err != nil {
-		result.Outcome = &exchangev1.SubmitResult_Refusal{Refusal: fault.From(err).Refusal()}
-	} else {
-		result.Outcome = &exchangev1.SubmitResult_Receipt{Receipt: receipt}
-	}
-	return result
 }
 
 // SubmitStream implements ExchangeService. One goroutine reads frames and
@@ -75,34 +82,43 @@ func resultOf(id string, receipt *exchangev1.Receipt, err error) *exchangev1.Sub
 // stream's slots from when it is read until its result is written, so a sender
 // that does not read its results is not read from either.
 func (s *Service) SubmitStream(stream exchangev1.ExchangeService_SubmitStreamServer) error {
-	ctx := stream.Context()
-	caller, err := s.callerOf(ctx)
+	caller, err := s.callerOf(stream.Context())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	in := &submitReader{
-		service: s, caller: caller, stream: stream,
+	in := &submitStream{
+		service: s, stream: stream, receipts: receipts{store: s.store},
 		slots:   make(chan struct{}, s.limits.StreamEnvelopes),
-		results: make(chan *exchangev1.SubmitResult, s.limits.StreamEnvelopes),
+		answers: make(chan answered, s.limits.StreamEnvelopes),
 		ended:   make(chan error, 1),
+	}
+	in.submitter = submitter{
+		service: s, caller: caller, patient: true,
+		answer: func(id string, a answer) { in.answers <- answered{id: id, answer: a} },
 	}
 	go in.read(ctx)
 	return in.write(ctx)
 }
 
-type submitReader struct {
-	service *Service
-	caller  string
-	stream  exchangev1.ExchangeService_SubmitStreamServer
-	slots   chan struct{}                 // one token per envelope without a written result
-	results chan *exchangev1.SubmitResult // as large as slots, so that answers never block
-	ended   chan error                    // what read ended with; nil for a half-close
+type submitStream struct {
+	service   *Service
+	submitter submitter
+	receipts  receipts
+	stream    exchangev1.ExchangeService_SubmitStreamServer
+	slots     chan struct{} // one token per envelope without a written result
+	answers   chan answered // as large as slots, so that answering never blocks
+	ended     chan error    // what read ended with; nil for a half-close
+}
+
+type answered struct {
+	id string
+	answer
 }
 
 // read ends when the stream does, at the latest when its handler has returned.
-func (r *submitReader) read(ctx context.Context) {
+func (r *submitStream) read(ctx context.Context) {
 	for {
 		frame, err := r.stream.Recv()
 		if err != nil {
@@ -119,8 +135,8 @@ func (r *submitReader) read(ctx context.Context) {
 				r.ended <- ctx.Err()
 				return
 			}
-			if err := r.service.accept(ctx, r.caller, env, r.results); err != nil {
-				r.results <- resultOf(env.GetId(), nil, err)
+			if err := r.submitter.submit(ctx, env); err != nil {
+				r.submitter.answer(env.GetId(), answer{err: err})
 			}
 		}
 	}
@@ -128,15 +144,15 @@ func (r *submitReader) read(ctx context.Context) {
 
 // write sends results until the sender has half-closed and every envelope has
 // its result.
-func (r *submitReader) write(ctx context.Context) error {
+func (r *submitStream) write(ctx context.Context) error {
 	ended := false
 	for {
 		if ended && len(r.slots) == 0 {
 			return nil
 		}
 		select {
-		case first := <-r.results:
-			frame := r.frameOf(first)
+		case first := <-r.answers:
+			frame := r.frameOf(ctx, first)
 			if err := r.stream.Send(frame); err != nil {
 				return fmt.Errorf("send results: %w", err)
 			}
@@ -154,21 +170,39 @@ func (r *submitReader) write(ctx context.Context) error {
 	}
 }
 
-// resultsPerFrame keeps a frame of results, receipts of a KiB or so, well under
-// the 4 MiB that gRPC clients accept by default.
+// resultsPerFrame bounds a frame of results beside its bytes.
 const resultsPerFrame = 512
 
-func (r *submitReader) frameOf(first *exchangev1.SubmitResult) *exchangev1.SubmitStreamResponse {
-	frame := &exchangev1.SubmitStreamResponse{Results: []*exchangev1.SubmitResult{first}}
-	for len(frame.GetResults()) < resultsPerFrame {
+func (r *submitStream) frameOf(ctx context.Context, first answered) *exchangev1.SubmitStreamResponse {
+	frame := &exchangev1.SubmitStreamResponse{}
+	next, size := first, 0
+	for {
+		result := r.resultOf(ctx, next)
+		frame.Results = append(frame.Results, result)
+		if size += proto.Size(result); size >= bytesPerFrame || len(frame.GetResults()) >= resultsPerFrame {
+			return frame
+		}
 		select {
-		case result := <-r.results:
-			frame.Results = append(frame.Results, result)
+		case next = <-r.answers:
 		default:
 			return frame
 		}
 	}
-	return frame
+}
+
+func (r *submitStream) resultOf(ctx context.Context, a answered) *exchangev1.SubmitResult {
+	result := &exchangev1.SubmitResult{Id: a.id}
+	receipt, err := r.receipts.settle(ctx, a.answer)
+	if err == nil {
+		result.Outcome = &exchangev1.SubmitResult_Receipt{Receipt: receipt}
+		return result
+	}
+	told := fault.From(err)
+	if told.Code == codes.Internal {
+		r.service.logger.Error("a packet of a stream could not be handled", "error", err)
+	}
+	result.Outcome = &exchangev1.SubmitResult_Refusal{Refusal: told.Refusal()}
+	return result
 }
 
 func (s *Service) callerOf(ctx context.Context) (string, error) {

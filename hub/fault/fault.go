@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	faultv1 "github.com/lienthong/lienthong/gen/lienthong/fault/v1"
@@ -86,19 +87,36 @@ func (e *Error) Refusal() *faultv1.Refusal {
 	return r
 }
 
-// GRPCStatus makes grpc send the error with its Refusal as detail.
+// GRPCStatus makes grpc send the error with its Refusal as detail: with as many
+// findings as a trailer holds, and a text that says how many there are. Refusals
+// in messages, as streams have them, hold all.
 func (e *Error) GRPCStatus() *status.Status {
-	s := status.New(e.Code, e.EN)
-	detailed, err := s.WithDetails(e.Refusal())
+	refusal := e.Refusal()
+	size := 0
+	for i, finding := range refusal.GetFindings() {
+		if size += proto.Size(finding); size > maxTrailer {
+			refusal.Findings = refusal.GetFindings()[:i]
+			refusal.MessageEn += fmt.Sprintf(" (the first %d of %d findings are shown; a stream shows all)", i, len(e.Findings))
+			refusal.MessageVi += fmt.Sprintf(" (hiển thị %d trong số %d phát hiện; gửi theo luồng sẽ nhận đủ)", i, len(e.Findings))
+			break
+		}
+	}
+	s := status.New(e.Code, refusal.GetMessageEn())
+	detailed, err := s.WithDetails(refusal)
 	if err != nil {
 		return s
 	}
 	return detailed
 }
 
+// maxTrailer bounds the findings in a status: gRPC clients in other languages
+// take 8 KiB of metadata by default, and details travel as Base64.
+const maxTrailer = 4 << 10
+
 // From returns err as an Error. Cancellation and deadlines keep their codes, a
-// gRPC status keeps its code, message and Refusal; anything else becomes
-// INTERNAL with err as its cause.
+// gRPC status keeps its Refusal or, unless it tells of a failure (UNKNOWN,
+// INTERNAL, DATA_LOSS), its code and message; anything else becomes INTERNAL with
+// err as its cause.
 func From(err error) *Error {
 	var e *Error
 	switch {
@@ -109,24 +127,33 @@ func From(err error) *Error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return New(codes.DeadlineExceeded, "deadline_exceeded", "the deadline passed before there was an answer", "quá thời hạn trước khi có kết quả").Because(err)
 	}
-	if s, ok := status.FromError(err); ok {
-		return fromStatus(s).Because(err)
+	// Not status.FromError: that would put the texts wrapped around the status into it.
+	var with interface{ GRPCStatus() *status.Status }
+	if errors.As(err, &with) {
+		return fromStatus(with.GRPCStatus(), err)
 	}
 	return Internal(err)
 }
 
+// ReasonInternal is the reason of errors that Internal returns, and of no others.
+const ReasonInternal = "internal"
+
 // Internal returns an INTERNAL error that hides cause from the caller.
 func Internal(cause error) *Error {
-	return New(codes.Internal, "internal", "the hub failed; the operator has been told", "trục liên thông gặp lỗi; đơn vị vận hành đã được báo").Because(cause)
+	return New(codes.Internal, ReasonInternal, "the hub failed; the operator has been told", "trục liên thông gặp lỗi; đơn vị vận hành đã được báo").Because(cause)
 }
 
-func fromStatus(s *status.Status) *Error {
+func fromStatus(s *status.Status, cause error) *Error {
 	for _, d := range s.Details() {
 		if r, ok := d.(*faultv1.Refusal); ok {
-			return FromRefusal(r)
+			return FromRefusal(r).Because(cause)
 		}
 	}
-	return New(s.Code(), reasonOf(s.Code()), s.Message(), s.Message())
+	switch s.Code() {
+	case codes.OK, codes.Unknown, codes.Internal, codes.DataLoss:
+		return Internal(cause)
+	}
+	return New(s.Code(), reasonOf(s.Code()), s.Message(), s.Message()).Because(cause)
 }
 
 // FromRefusal returns the error a Refusal describes.
@@ -173,18 +200,26 @@ func HTTPStatus(code codes.Code) int {
 
 func reasonOf(code codes.Code) string {
 	switch code {
-	case codes.ResourceExhausted:
-		return "resource_exhausted"
-	case codes.Unavailable:
-		return "unavailable"
-	case codes.Unauthenticated:
-		return "unauthenticated"
-	case codes.PermissionDenied:
-		return "permission_denied"
+	case codes.Canceled:
+		return "canceled"
+	case codes.DeadlineExceeded:
+		return "deadline_exceeded"
 	case codes.InvalidArgument:
 		return "invalid_argument"
 	case codes.NotFound:
 		return "not_found"
+	case codes.AlreadyExists:
+		return "already_exists"
+	case codes.PermissionDenied:
+		return "permission_denied"
+	case codes.ResourceExhausted:
+		return "resource_exhausted"
+	case codes.Unauthenticated:
+		return "unauthenticated"
+	case codes.Unavailable:
+		return "unavailable"
+	case codes.Unimplemented:
+		return "unimplemented"
 	default:
 		return "failed"
 	}

@@ -2,14 +2,17 @@ package fault_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	"github.com/lienthong/lienthong/hub/fault"
@@ -33,6 +36,28 @@ func TestStatusCarriesTheRefusalAndHidesTheCause(t *testing.T) {
 	}
 }
 
+// However much is wrong with a packet, the status fits what gRPC clients take in a
+// trailer, and says what is missing.
+func TestStatusFitsATrailer(t *testing.T) {
+	t.Parallel()
+	findings := make([]*packetv1.Finding, 1000)
+	for i := range findings {
+		findings[i] = &packetv1.Finding{Field: fmt.Sprintf("MVotes.Questions[%d].Content", i), Rule: "required", MessageEn: "is required", MessageVi: "bắt buộc phải có"}
+	}
+	err := fault.New(codes.InvalidArgument, "packet_invalid", "not valid", "không hợp lệ").With(findings)
+	s := status.Convert(err)
+	if size := base64.StdEncoding.EncodedLen(proto.Size(s.Proto())) + len(s.Message()); size > 8<<10 {
+		t.Errorf("the status takes %d bytes of metadata; clients take 8192", size)
+	}
+	got := fault.From(s.Err())
+	if len(got.Findings) < 10 || got.Findings[0].GetField() != findings[0].GetField() || !strings.Contains(got.EN, "of 1000") || !strings.Contains(got.VI, "1000") {
+		t.Errorf("%d findings and %q, %q came over; want the first ones, and how many there are", len(got.Findings), got.EN, got.VI)
+	}
+	if len(err.Refusal().GetFindings()) != 1000 {
+		t.Error("the refusal itself, for a message, lost findings")
+	}
+}
+
 func TestFrom(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -44,6 +69,9 @@ func TestFrom(t *testing.T) {
 		{fmt.Errorf("wait: %w", context.Canceled), codes.Canceled, "canceled"},
 		{context.DeadlineExceeded, codes.DeadlineExceeded, "deadline_exceeded"},
 		{status.Error(codes.ResourceExhausted, "message too large"), codes.ResourceExhausted, "resource_exhausted"},
+		{status.Error(codes.Unimplemented, "unknown method"), codes.Unimplemented, "unimplemented"},
+		{status.Error(codes.Internal, "goroutine 7"), codes.Internal, "internal"},
+		{status.Error(codes.Unknown, "dial tcp 10.0.0.7"), codes.Internal, "internal"},
 		{fmt.Errorf("deep: %w", fault.New(codes.NotFound, "packet_not_found", "no", "không")), codes.NotFound, "packet_not_found"},
 	} {
 		got := fault.From(c.err)
@@ -56,6 +84,15 @@ func TestFrom(t *testing.T) {
 		if !errors.Is(got, c.err) && !errors.Is(c.err, got) {
 			t.Errorf("%v lost its cause", c.err)
 		}
+	}
+}
+
+// What this program wrapped around a gRPC status is for its log.
+func TestTextsAroundAStatusAreNotShown(t *testing.T) {
+	t.Parallel()
+	got := fault.From(fmt.Errorf("read /var/lib/hub: %w", status.Error(codes.ResourceExhausted, "too large")))
+	if got.Code != codes.ResourceExhausted || got.EN != "too large" {
+		t.Errorf("became %s %q; want the status's own text", got.Code, got.EN)
 	}
 }
 

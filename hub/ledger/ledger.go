@@ -34,19 +34,59 @@ type Ledger struct {
 
 // Open loads the ledger key from dir (ledger.key, 0600), or makes one for the
 // named hub where there is none. ledger.pub beside it holds the verifier key for
-// others.
+// others. A key that others may read is refused, and so is a directory whose key
+// was lost: a new key would not vouch for the receipts that were given.
 func Open(dir, hub string) (*Ledger, error) {
 	if !validName(hub) {
 		return nil, fmt.Errorf("hub name %q: lower-case letters, digits, dots and hyphens are allowed, at most 64", hub)
 	}
-	private, err := os.ReadFile(filepath.Join(dir, "ledger.key"))
+	private, err := readPrivate(filepath.Join(dir, keyFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		private, err = create(dir, hub)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ledger key: %w", err)
 	}
-	return newLedger(hub, strings.TrimSpace(string(private)))
+	l, err := newLedger(hub, private)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.publish(filepath.Join(dir, verifierFile)); err != nil {
+		return nil, fmt.Errorf("ledger key: %w", err)
+	}
+	return l, nil
+}
+
+const (
+	keyFile      = "ledger.key"
+	verifierFile = "ledger.pub"
+)
+
+func readPrivate(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("read: %w", err)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return "", fmt.Errorf("%s has mode %04o: others may read it; 0600 is expected", path, mode)
+	}
+	private, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read: %w", err)
+	}
+	return strings.TrimSpace(string(private)), nil
+}
+
+// publish writes the verifier key where it does not stand yet.
+func (l *Ledger) publish(path string) error {
+	published, err := os.ReadFile(path)
+	if err == nil && strings.TrimSpace(string(published)) == l.verifierKey {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read: %w", err)
+	}
+	return writeSynced(path, []byte(l.verifierKey+"\n"), 0o644)
 }
 
 // validName keeps hub names to what fits a host name, a URI and a note.
@@ -70,23 +110,25 @@ func newLedger(hub, private string) (*Ledger, error) {
 	return &Ledger{hub: hub, signer: signer, verifierKey: public}, nil
 }
 
-func create(dir, hub string) ([]byte, error) {
-	private, public, err := note.GenerateKey(rand.Reader, hub)
+func create(dir, hub string) (string, error) {
+	// The verifier key is written after the private key: alone, it tells of a loss.
+	if _, err := os.Stat(filepath.Join(dir, verifierFile)); err == nil {
+		return "", fmt.Errorf("%s is there but %s is not: restore the key from a backup", verifierFile, keyFile)
+	}
+	private, _, err := note.GenerateKey(rand.Reader, hub)
 	if err != nil {
-		return nil, fmt.Errorf("generate: %w", err)
+		return "", fmt.Errorf("generate: %w", err)
 	}
-	if err := writeSynced(filepath.Join(dir, "ledger.pub"), []byte(public+"\n"), 0o644); err != nil {
-		return nil, err
-	}
-	return []byte(private), writeSynced(filepath.Join(dir, "ledger.key"), []byte(private+"\n"), 0o600)
+	return private, writeSynced(filepath.Join(dir, keyFile), []byte(private+"\n"), 0o600)
 }
 
 // publicKey derives the verifier key, so that a lost or changed ledger.pub cannot
 // make the hub hand out a key that does not verify its receipts.
 func publicKey(private string) (string, error) {
-	parts := strings.Split(private, "+")
+	// PRIVATE+KEY+<name>+<hash>+<base64>; only the last part may hold a + of its own.
+	parts := strings.SplitN(private, "+", 5)
 	seed, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
-	if err != nil || len(seed) != 1+ed25519.SeedSize {
+	if err != nil || len(parts) != 5 || len(seed) != 1+ed25519.SeedSize {
 		return "", errors.New("ledger key: not an Ed25519 signed-note private key")
 	}
 	public, ok := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)

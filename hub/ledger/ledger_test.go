@@ -90,6 +90,80 @@ func TestKeyIsKeptAndPrivate(t *testing.T) {
 	}
 }
 
+// A key's text may hold any character of base64, + among them, which is also what
+// separates its parts: whatever key is made, the hub starts again with it.
+func TestEveryKeyOpensAgain(t *testing.T) {
+	t.Parallel()
+	for range 40 {
+		dir := t.TempDir()
+		first, err := ledger.Open(dir, "hub.test")
+		if err != nil {
+			t.Fatalf("make: %v", err)
+		}
+		again, err := ledger.Open(dir, "hub.test")
+		if err != nil || again.VerifierKey() != first.VerifierKey() {
+			t.Fatalf("open again: %v", err)
+		}
+	}
+}
+
+// A stop between the two files costs nothing; a lost key is not replaced by one
+// that would not vouch for the receipts that were given.
+func TestLostFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, err := ledger.Open(dir, "hub.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "ledger.pub")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Open(dir, "hub.test"); err != nil {
+		t.Fatalf("without ledger.pub: %v", err)
+	}
+	published, err := os.ReadFile(filepath.Join(dir, "ledger.pub"))
+	if err != nil || strings.TrimSpace(string(published)) != first.VerifierKey() {
+		t.Errorf("ledger.pub is %q, error %v; want it written again", published, err)
+	}
+	if err := os.Remove(filepath.Join(dir, "ledger.key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Open(dir, "hub.test"); err == nil || !strings.Contains(err.Error(), "restore") {
+		t.Errorf("without ledger.key: %v; want a refusal that says what to do", err)
+	}
+}
+
+func TestKeyThatOthersMayReadIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := ledger.Open(dir, "hub.test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "ledger.key"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Open(dir, "hub.test"); err == nil || !strings.Contains(err.Error(), "0640") {
+		t.Errorf("a key of mode 0640: %v; want a refusal that names the mode", err)
+	}
+}
+
+func TestReceiptOutsideOfTheGroup(t *testing.T) {
+	t.Parallel()
+	prover, err := ledger.NewProver([][]byte{[]byte("leaf")}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, index := range []int{-1, 1} {
+		if _, err := prover.Receipt(index); err == nil {
+			t.Errorf("receipt %d of a group of one was made", index)
+		}
+	}
+	if _, err := ledger.NewProver(nil, nil); err == nil {
+		t.Error("a group without leaves was taken")
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", "-hub", ".hub", "Hub", "hub name", "hub+1", "hub\n", strings.Repeat("a", 65)} {

@@ -13,7 +13,6 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
-	grpcstatus "google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -46,9 +45,11 @@ type Config struct {
 	Caller func(context.Context) (string, bool)
 	Clock  func() time.Time
 	Logger *slog.Logger
-	// Deadline is given to questions that come without one; default 30 seconds.
+	// Deadline is given to questions that come without one; default 30 seconds. No
+	// question is waited for longer than ten times as much.
 	Deadline time.Duration
-	// Concurrent bounds the questions a node has before it; default 256.
+	// Concurrent bounds the questions a stream of a node has before it; default
+	// 256. One asker may have half of them.
 	Concurrent int
 }
 
@@ -119,11 +120,12 @@ func (s *Service) ask(ctx context.Context, caller string, req *lookupv1.AskReque
 		return nil, err
 	}
 	record.Answerer = node
-	if _, has := ctx.Deadline(); !has {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.cfg.Deadline)
-		defer cancel()
+	within := s.cfg.Deadline
+	if _, has := ctx.Deadline(); has {
+		within *= longest
 	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	deadline, _ := ctx.Deadline()
 	answer, err := s.answerers.ask(ctx, node, &lookupv1.Question{
 		Service: req.GetService(), Asker: caller, OnBehalfOf: organisation.String(),
@@ -132,32 +134,53 @@ func (s *Service) ask(ctx context.Context, caller string, req *lookupv1.AskReque
 	if err != nil {
 		return nil, err
 	}
-	if failed := answer.GetError(); failed != nil {
-		return nil, answererError(failed)
+	switch outcome := answer.GetOutcome().(type) {
+	case *lookupv1.Answer_Response:
+		return outcome.Response, nil
+	case *lookupv1.Answer_Error:
+		return nil, answererError(outcome.Error)
 	}
-	return answer.GetResponse(), nil
+	return nil, answerInvalid("an answer without an outcome", "câu trả lời không có kết quả")
 }
 
-// answererError hands on the answering node's error with its own code and text.
+// longest is how many times the usual deadline an asker may ask for.
+const longest = 10
+
+// answererError hands on the answering node's error with its own code and text,
+// as far as both fit a gRPC status.
 func answererError(s *status.Status) error {
-	if codes.Code(s.GetCode()) == codes.OK { //nolint:gosec // codes are small
-		return fault.New(codes.Internal, "answer_invalid", "the answering node sent an error without a code", "hệ thống trả lời gửi lỗi không có mã")
+	code := codes.Code(s.GetCode()) //nolint:gosec // checked next
+	if code == codes.OK || code > codes.Unauthenticated {
+		return answerInvalid("an error without a code that gRPC knows", "lỗi không có mã gRPC hợp lệ")
 	}
-	return fault.New(codes.Code(s.GetCode()), "answerer_error", s.GetMessage(), s.GetMessage()).Because(grpcstatus.ErrorProto(s)) //nolint:gosec // codes are small
+	text := strings.ToValidUTF8(s.GetMessage()[:min(len(s.GetMessage()), maxErrorText)], "")
+	return fault.New(code, "answerer_error", text, text)
+}
+
+// maxErrorText keeps an answerer's text to what all clients take in a trailer.
+const maxErrorText = 1024
+
+func answerInvalid(en, vi string) error {
+	return fault.New(codes.Unknown, "answer_invalid", "the answering node sent "+en, "hệ thống trả lời gửi "+vi)
 }
 
 func speaksFor(node, onBehalfOf string) (packet.Organisation, error) {
 	code, _, _ := strings.Cut(node, "/")
 	own, err := packet.ParseOrganisation(code)
 	if err != nil {
-		return own, fmt.Errorf("organisation of node %s: %w", node, err)
+		return packet.Organisation{}, fmt.Errorf("organisation of node %s: %w", node, err)
 	}
 	if onBehalfOf == "" {
 		return own, nil
 	}
 	named, err := packet.ParseOrganisation(onBehalfOf)
-	if err != nil || !own.Contains(named) {
-		return own, fault.New(codes.PermissionDenied, "organisation_not_yours",
+	if err != nil {
+		return packet.Organisation{}, fault.New(codes.InvalidArgument, "organisation_invalid",
+			"on_behalf_of is not an organisation code; allowed are G12.18 and 000.00.18.G12",
+			"on_behalf_of không phải mã cơ quan; dạng cho phép: G12.18 hoặc 000.00.18.G12").Because(err)
+	}
+	if !own.Contains(named) {
+		return packet.Organisation{}, fault.New(codes.PermissionDenied, "organisation_not_yours",
 			fmt.Sprintf("a node of %s speaks for %s and organisations below it only", own, own),
 			fmt.Sprintf("hệ thống của %s chỉ được tra cứu thay cho %s và các đơn vị trực thuộc", own, own))
 	}

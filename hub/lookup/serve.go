@@ -34,6 +34,7 @@ func (s *Service) Serve(stream lookupv1.LookupService_ServeServer) error {
 		services:  first.GetOffer().GetServices(),
 		questions: make(chan *lookupv1.Question, s.cfg.Concurrent),
 		waiting:   map[uint64]chan *lookupv1.Answer{},
+		byAsker:   map[string]int{},
 		gone:      make(chan struct{}),
 		limit:     s.cfg.Concurrent,
 	}
@@ -106,7 +107,12 @@ func (as *answerers) ask(ctx context.Context, node string, q *lookupv1.Question)
 	case got := <-answer:
 		return got, nil
 	case <-a.gone:
-		return nil, notThere(node)
+		select {
+		case got := <-answer: // it came before the answerer went
+			return got, nil
+		default:
+			return nil, notThere(node)
+		}
 	case <-ctx.Done():
 		return nil, fmt.Errorf("ask %s: %w", node, ctx.Err())
 	}
@@ -128,13 +134,15 @@ type answerer struct {
 	mu      sync.Mutex
 	last    uint64
 	waiting map[uint64]chan *lookupv1.Answer
+	byAsker map[string]int // number of those waiting
 }
 
 // expect numbers a question and returns where its answer will come.
 func (a *answerer) expect(q *lookupv1.Question) (<-chan *lookupv1.Answer, func(), error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.waiting) >= a.limit {
+	asker := q.GetAsker()
+	if len(a.waiting) >= a.limit || a.byAsker[asker] >= max(1, a.limit/2) {
 		return nil, nil, fault.New(codes.ResourceExhausted, "answerer_busy",
 			"the answering node has too many questions before it; ask again later",
 			"hệ thống trả lời đang quá tải; vui lòng thử lại sau").After(time.Second)
@@ -144,11 +152,23 @@ func (a *answerer) expect(q *lookupv1.Question) (<-chan *lookupv1.Answer, func()
 	q.Id = id
 	answer := make(chan *lookupv1.Answer, 1)
 	a.waiting[id] = answer
+	a.byAsker[asker]++
 	return answer, func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		delete(a.waiting, id)
+		if a.byAsker[asker]--; a.byAsker[asker] == 0 {
+			delete(a.byAsker, asker)
+		}
 	}, nil
+}
+
+// expects reports whether a question is still waited for.
+func (a *answerer) expects(id uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ok := a.waiting[id]
+	return ok
 }
 
 // read hands answers to who waits; an answer nobody waits for came too late.
@@ -176,6 +196,9 @@ func (a *answerer) send(ctx context.Context, stream lookupv1.LookupService_Serve
 	for {
 		select {
 		case q := <-a.questions:
+			if !a.expects(q.GetId()) {
+				continue // its asker has gone meanwhile
+			}
 			if err := stream.Send(&lookupv1.ServeResponse{Question: q}); err != nil {
 				return fmt.Errorf("send question: %w", err)
 			}

@@ -7,87 +7,203 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/tap"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/lienthong/lienthong/certs"
 	"github.com/lienthong/lienthong/hub/fault"
 )
 
-func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	start := s.cfg.Clock()
-	ctx, err = s.admit(ctx, info.FullMethod)
-	if err == nil {
-		err = s.validate(req)
+	ctx, leave, err := s.begin(ctx, info.FullMethod, false)
+	if err != nil {
+		return nil, s.finish(ctx, info.FullMethod, start, err)
 	}
-	if err == nil {
-		resp, err = s.guardUnary(ctx, req, handler)
+	defer leave()
+	resp, err := s.guardUnary(ctx, req, handler)
+	// A call that the hub ended says why, whatever its handler made of it.
+	if ended := endedBy(ctx); ended != nil {
+		err = ended
 	}
-	return resp, s.finish(ctx, info.FullMethod, start, err)
+	if err != nil {
+		return nil, s.finish(ctx, info.FullMethod, start, err)
+	}
+	return resp, s.finish(ctx, info.FullMethod, start, nil)
 }
 
 func (s *Server) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	start := s.cfg.Clock()
-	ctx, err := s.admit(stream.Context(), info.FullMethod)
+	ctx, leave, err := s.begin(stream.Context(), info.FullMethod, true)
 	if err != nil {
 		return s.finish(ctx, info.FullMethod, start, err)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	identity, _ := CallerFrom(ctx)
-	leave := s.sessions.enter(identity.String(), cancel)
-	defer leave()
-	// Again, now that the session can be ended: a suspension may have come between.
-	if err := s.cfg.Authenticate(identity); err != nil {
-		return s.finish(ctx, info.FullMethod, start, fmt.Errorf("authenticate: %w", err))
+	// The handler may be blocked sending to a client that does not read. The hub
+	// ends the stream all the same: that returning is what unblocks it. Serve waits
+	// for the handler.
+	handled := make(chan error, 1)
+	go func() {
+		defer leave()
+		handled <- s.guardStream(srv, session{ServerStream: stream, ctx: ctx, server: s}, handler)
+	}()
+	select {
+	case err = <-handled:
+	case <-ctx.Done():
+		err = unwound(ctx, handled)
 	}
-	err = s.guardStream(srv, session{ServerStream: stream, ctx: ctx}, handler)
-	// A stream that the hub ended says why, whatever its handler made of it.
-	var told *fault.Error
-	if cause := context.Cause(ctx); errors.As(cause, &told) {
-		err = told
+	if ended := endedBy(ctx); ended != nil {
+		err = ended
 	}
 	return s.finish(ctx, info.FullMethod, start, err)
 }
 
-// session is a stream whose context the hub can end.
+// unwinding is how long a handler whose stream the hub has ended gets to return
+// by itself.
+const unwinding = 200 * time.Millisecond
+
+func unwound(ctx context.Context, handled <-chan error) error {
+	if endedBy(ctx) == nil {
+		return <-handled // the client has gone: nothing can block the handler
+	}
+	timer := time.NewTimer(unwinding)
+	defer timer.Stop()
+	select {
+	case err := <-handled:
+		return err
+	case <-timer.C:
+		return context.Cause(ctx)
+	}
+}
+
+// session is a stream whose context the hub can end and whose messages are
+// checked as they come.
 type session struct {
 	grpc.ServerStream
-	ctx context.Context //nolint:containedctx // grpc.ServerStream hands its context out
+	ctx    context.Context //nolint:containedctx // grpc.ServerStream hands its context out
+	server *Server
 }
 
 // Context implements grpc.ServerStream.
 func (s session) Context() context.Context { return s.ctx }
 
-// admit finds out who calls and whether they may.
-func (s *Server) admit(ctx context.Context, method string) (context.Context, error) {
-	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
-	who := s.cfg.Policy[service]
-	if who&Anyone != 0 {
-		return ctx, nil
+// RecvMsg implements grpc.ServerStream. The messages of a repeated field are
+// left to the handler, which answers them one by one; everything else that does
+// not keep to the rules ends the stream.
+func (s session) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err //nolint:wrapcheck // io.EOF has to stay what it is
 	}
-	identity, err := identityOf(ctx)
+	message, ok := m.(proto.Message)
+	if !ok {
+		return fmt.Errorf("message of type %T", m)
+	}
+	elements := map[protoreflect.FullName]bool{}
+	fields := message.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if field := fields.Get(i); field.IsList() && field.Message() != nil {
+			elements[field.Message().FullName()] = true
+		}
+	}
+	return s.server.validate(message, protovalidate.WithFilter(protovalidate.FilterFunc(
+		func(of protoreflect.Message, _ protoreflect.Descriptor) bool {
+			return !elements[of.Descriptor().FullName()]
+		})))
+}
+
+// begin admits a call: it finds out who calls, makes the call one that the hub
+// can end, and only then asks whether the caller may, so that no suspension
+// comes between. The context returned with an error is for the log.
+func (s *Server) begin(ctx context.Context, method string, stream bool) (context.Context, func(), error) {
+	identity, known, err := s.identify(ctx, method)
 	if err != nil {
-		return ctx, unauthenticated(err)
+		return ctx, nil, err
+	}
+	if known {
+		ctx = WithCaller(ctx, identity)
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	leaveSessions, err := s.sessions.enter(identity.String(), liveCall{end: end, stream: stream})
+	if err != nil {
+		end(nil)
+		return ctx, nil, err
+	}
+	expiry := s.endAtExpiry(identity, end)
+	leave := func() {
+		expiry()
+		leaveSessions()
+		end(nil)
+	}
+	if known {
+		if err := s.admit(identity, method); err != nil {
+			leave()
+			return ctx, nil, err
+		}
+	}
+	return ctx, leave, nil
+}
+
+// endAtExpiry ends a call when the certificate it was begun with does.
+func (s *Server) endAtExpiry(identity certs.Identity, end context.CancelCauseFunc) (stop func()) {
+	if identity.NotAfter.IsZero() {
+		return func() {}
+	}
+	timer := time.AfterFunc(identity.NotAfter.Sub(s.cfg.Clock()), func() { end(unauthenticated(certs.ErrExpired)) })
+	return func() { timer.Stop() }
+}
+
+// tap refuses strangers before anything of their messages is read.
+func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
+	if _, _, err := s.identify(ctx, info.FullMethodName); err != nil {
+		return ctx, s.finish(ctx, info.FullMethodName, s.cfg.Clock(), err)
+	}
+	return ctx, nil
+}
+
+// identify finds out who calls. Callers of services for anyone stay unknown.
+func (s *Server) identify(ctx context.Context, method string) (identity certs.Identity, known bool, err error) {
+	if s.cfg.Policy[serviceOf(method)]&Anyone != 0 {
+		return certs.Identity{}, false, nil
+	}
+	identity, err = identityOf(ctx)
+	if err != nil {
+		return certs.Identity{}, false, unauthenticated(err)
 	}
 	if !identity.NotAfter.IsZero() && s.cfg.Clock().After(identity.NotAfter) {
-		return ctx, unauthenticated(certs.ErrExpired)
+		return certs.Identity{}, false, unauthenticated(certs.ErrExpired)
 	}
+	return identity, true, nil
+}
+
+// admit says whether a known caller may call.
+func (s *Server) admit(identity certs.Identity, method string) error {
 	if err := s.cfg.Authenticate(identity); err != nil {
-		return ctx, fmt.Errorf("authenticate: %w", err)
+		return fmt.Errorf("authenticate: %w", err)
 	}
-	if (identity.Kind == certs.KindNode && who&Nodes == 0) || (identity.Kind == certs.KindAdmin && who&Admins == 0) ||
-		(identity.Kind != certs.KindNode && identity.Kind != certs.KindAdmin) {
-		return ctx, fault.New(codes.PermissionDenied, "not_for_you",
+	service := serviceOf(method)
+	var kind Who
+	switch identity.Kind {
+	case certs.KindNode:
+		kind = Nodes
+	case certs.KindAdmin:
+		kind = Admins
+	}
+	if s.cfg.Policy[service]&kind == 0 {
+		return fault.New(codes.PermissionDenied, "not_for_you",
 			fmt.Sprintf("%s is not for callers of this kind (%s)", service, identity.Kind),
 			fmt.Sprintf("%s không dành cho loại người gọi này (%s)", service, identity.Kind))
 	}
-	return WithCaller(ctx, identity), nil
+	return nil
+}
+
+func serviceOf(method string) string {
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return service
 }
 
 // unauthenticated says what is wrong with a client's certificate.
@@ -104,12 +220,8 @@ func unauthenticated(err error) error {
 	return fault.New(codes.Unauthenticated, reason, en, vi).Because(err)
 }
 
-func (s *Server) validate(req any) error {
-	message, ok := req.(proto.Message)
-	if !ok {
-		return fmt.Errorf("request of type %T", req)
-	}
-	err := s.cfg.Validator.Validate(message)
+func (s *Server) validate(message proto.Message, options ...protovalidate.ValidationOption) error {
+	err := s.cfg.Validator.Validate(message, options...)
 	var invalid *protovalidate.ValidationError
 	switch {
 	case err == nil:
@@ -121,7 +233,8 @@ func (s *Server) validate(req any) error {
 }
 
 // finish logs how a call ended, once, and turns its error into what the caller
-// may see.
+// may see. The log shows the texts of the hub's own failures only: what others
+// wrote may name people.
 func (s *Server) finish(ctx context.Context, method string, start time.Time, err error) error {
 	identity, _ := CallerFrom(ctx)
 	attrs := []slog.Attr{
@@ -137,6 +250,8 @@ func (s *Server) finish(ctx context.Context, method string, start time.Time, err
 	attrs = append(attrs, slog.String("code", told.Code.String()), slog.String("reason", told.Reason))
 	if told.Code == codes.Internal || told.Code == codes.Unknown {
 		level = slog.LevelError
+	}
+	if told.Reason == fault.ReasonInternal {
 		attrs = append(attrs, slog.Any("error", err))
 	}
 	s.cfg.Logger.LogAttrs(ctx, level, "call refused", attrs...)
@@ -145,6 +260,13 @@ func (s *Server) finish(ctx context.Context, method string, start time.Time, err
 
 func (s *Server) guardUnary(ctx context.Context, req any, handler grpc.UnaryHandler) (resp any, err error) {
 	defer recovered(&err)
+	message, ok := req.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("request of type %T", req)
+	}
+	if err := s.validate(message); err != nil {
+		return nil, err
+	}
 	return handler(ctx, req)
 }
 
@@ -157,66 +279,5 @@ func (s *Server) guardStream(srv any, stream grpc.ServerStream, handler grpc.Str
 func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-	}
-}
-
-func errShuttingDown() error {
-	return fault.New(codes.Unavailable, "shutting_down", "the hub is shutting down; connect again", "trục liên thông đang dừng; vui lòng kết nối lại").After(time.Second)
-}
-
-func errNoLongerWelcome() error {
-	return fault.New(codes.PermissionDenied, "node_not_active", "an administrator has suspended or revoked this node", "quản trị viên đã tạm dừng hoặc thu hồi hệ thống này")
-}
-
-// sessions holds the live streams by caller.
-type sessions struct {
-	mu    sync.Mutex
-	last  uint64
-	ends  map[string]map[uint64]context.CancelCauseFunc
-	ended error // set once the server stops: later streams end at once
-}
-
-func newSessions() *sessions {
-	return &sessions{ends: map[string]map[uint64]context.CancelCauseFunc{}}
-}
-
-func (s *sessions) enter(caller string, end context.CancelCauseFunc) (leave func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended != nil {
-		end(s.ended)
-	}
-	s.last++
-	id := s.last
-	if s.ends[caller] == nil {
-		s.ends[caller] = map[uint64]context.CancelCauseFunc{}
-	}
-	s.ends[caller][id] = end
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.ends[caller], id)
-		if len(s.ends[caller]) == 0 {
-			delete(s.ends, caller)
-		}
-	}
-}
-
-func (s *sessions) end(caller string, cause error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, end := range s.ends[caller] {
-		end(cause)
-	}
-}
-
-func (s *sessions) endAll(cause error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = cause
-	for _, ends := range s.ends {
-		for _, end := range ends {
-			end(cause)
-		}
 	}
 }

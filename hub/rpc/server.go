@@ -67,11 +67,15 @@ type Server struct {
 	sessions *sessions
 }
 
+// maxHeaderBytes bounds the metadata of a call, which is read before anything is
+// known about the caller.
+const maxHeaderBytes = 64 << 10
+
 // New returns a Server.
 func New(cfg Config) (*Server, error) {
 	if cfg.TLS == nil || cfg.Verifier == nil || cfg.Authenticate == nil || len(cfg.Policy) == 0 ||
-		cfg.Validator == nil || cfg.Clock == nil || cfg.Logger == nil || cfg.MaxMessageBytes <= 0 {
-		return nil, errors.New("rpc: TLS, Verifier, Authenticate, Policy, Validator, MaxMessageBytes, Clock and Logger are required")
+		cfg.Validator == nil || cfg.Clock == nil || cfg.Logger == nil || cfg.MaxMessageBytes <= 0 || cfg.StopWithin <= 0 {
+		return nil, errors.New("rpc: TLS, Verifier, Authenticate, Policy, Validator, MaxMessageBytes, StopWithin, Clock and Logger are required")
 	}
 	s := &Server{cfg: cfg, sessions: newSessions()}
 	s.network = grpc.NewServer(
@@ -80,6 +84,10 @@ func New(cfg Config) (*Server, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 		grpc.ConnectionTimeout(20*time.Second),
+		grpc.MaxConcurrentStreams(maxCalls),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.InTapHandle(s.tap),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
 	)
@@ -107,7 +115,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve grpc: %w", err)
 	case <-ctx.Done():
 	}
-	s.sessions.endAll(errShuttingDown())
+	s.sessions.endStreams(errShuttingDown())
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -121,11 +129,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		s.network.Stop()
 		<-stopped
 	}
+	s.sessions.streams.Wait()
 	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serve grpc: %w", err)
 	}
 	return nil
 }
 
-// EndSessions ends the live streams of a node that may not go on.
+// EndSessions ends the streams, and other calls under way, of a node that may not
+// go on.
 func (s *Server) EndSessions(node string) { s.sessions.end(node, errNoLongerWelcome()) }

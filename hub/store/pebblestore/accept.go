@@ -227,8 +227,8 @@ func (s *Store) AcceptedAfter(ctx context.Context, afterSequence uint64, maxEntr
 	defer leave()
 	var entries []store.Entry
 	size := 0
-	upper := sequenceKey(keyRecord, s.durable.Load()+1)
-	err = s.scan(sequenceKey(keyRecord, afterSequence+1), upper, func(key, record []byte) (bool, error) {
+	upper := sequenceKey(keyRecord, following(s.durable.Load()))
+	err = s.scan(sequenceKey(keyRecord, following(afterSequence)), upper, func(key, record []byte) (bool, error) {
 		if size += len(record); len(entries) >= maxEntries || (len(entries) > 0 && size > maxBytes) {
 			return false, nil
 		}

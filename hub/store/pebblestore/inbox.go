@@ -19,8 +19,8 @@ func (s *Store) Pending(ctx context.Context, recipient string, afterSequence uin
 	}
 	defer leave()
 	var pending []store.Pending
-	upper := inboxKey(recipient, s.durable.Load()+1)
-	err = s.scan(inboxKey(recipient, afterSequence+1), upper, func(key, value []byte) (bool, error) {
+	upper := inboxKey(recipient, following(s.durable.Load()))
+	err = s.scan(inboxKey(recipient, following(afterSequence)), upper, func(key, value []byte) (bool, error) {
 		if len(pending) >= limit {
 			return false, nil
 		}

@@ -100,12 +100,25 @@ func (s *Store) AppendAudit(ctx context.Context, record []byte) (uint64, error) 
 		return 0, err
 	}
 	defer leave()
+	batch := s.db.NewBatch()
 	s.auditing.Lock()
 	sequence := s.nextAudit
-	s.nextAudit++
+	err = batch.Set(sequenceKey(keyAudit, sequence), record, nil)
+	if err == nil {
+		err = s.db.ApplyNoSyncWait(batch, pebble.Sync)
+	}
+	if err == nil {
+		s.nextAudit++
+	}
 	s.auditing.Unlock()
-	if err := s.db.Set(sequenceKey(keyAudit, sequence), record, pebble.Sync); err != nil {
+	if err != nil {
+		return 0, errors.Join(classify(err), batch.Close())
+	}
+	if err := errors.Join(batch.SyncWait(), batch.Close()); err != nil {
 		return 0, classify(err)
+	}
+	for known := s.durableAudit.Load(); known < sequence && !s.durableAudit.CompareAndSwap(known, sequence); {
+		known = s.durableAudit.Load()
 	}
 	return sequence, nil
 }
@@ -118,7 +131,8 @@ func (s *Store) AuditAfter(ctx context.Context, afterSequence uint64, limit int)
 	}
 	defer leave()
 	var entries []store.Entry
-	err = s.scan(sequenceKey(keyAudit, afterSequence+1), []byte{keyAudit + 1}, func(key, record []byte) (bool, error) {
+	upper := sequenceKey(keyAudit, following(s.durableAudit.Load()))
+	err = s.scan(sequenceKey(keyAudit, following(afterSequence)), upper, func(key, record []byte) (bool, error) {
 		if len(entries) >= limit {
 			return false, nil
 		}

@@ -28,6 +28,9 @@ func sequenceKey(kind byte, sequence uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{kind}, sequence)
 }
 
+// following returns the sequence after one, which callers may have made up.
+func following(sequence uint64) uint64 { return max(sequence, sequence+1) }
+
 func pairKey(kind byte, first, second string) []byte {
 	key := make([]byte, 0, len(first)+len(second)+2)
 	key = append(key, kind)

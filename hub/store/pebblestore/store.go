@@ -3,10 +3,12 @@
 package pebblestore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -31,8 +33,11 @@ type Store struct {
 	// batch to readers before its fsync ends; nothing above durable is handed out.
 	durable atomic.Uint64
 
-	auditing  sync.Mutex
-	nextAudit uint64 // under auditing
+	// auditing is held from numbering a line to its place in the write-ahead log, so
+	// that lines get there in the order of their numbers; not during the fsync.
+	auditing     sync.Mutex
+	nextAudit    uint64        // under auditing
+	durableAudit atomic.Uint64 // as durable, for the audit log
 
 	closing sync.RWMutex
 	closed  bool // under closing
@@ -105,6 +110,7 @@ func (s *Store) recover() error {
 	}
 	s.next, s.nextAudit = last+1, lastAudit+1
 	s.durable.Store(last)
+	s.durableAudit.Store(lastAudit)
 	return nil
 }
 
@@ -169,6 +175,9 @@ func (s *Store) get(key []byte) ([]byte, error) {
 
 // scan calls visit for keys in [lower, upper) in order until it returns false.
 func (s *Store) scan(lower, upper []byte, visit func(key, value []byte) (bool, error)) error {
+	if bytes.Compare(lower, upper) >= 0 {
+		return nil
+	}
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return classify(err)
@@ -211,8 +220,12 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 }
 
 // Fatalf is called where Pebble cannot go on, e.g. after a failed write of its
-// log. Going on could acknowledge what is not on disk, so the process must end.
+// log, by whoever was writing. Going on could acknowledge what is not on disk, so
+// the process ends here: a panic might be recovered by a server's handler.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.Errorf(format, args...)
-	panic(fmt.Sprintf("store cannot go on: "+format, args...))
+	os.Exit(exitBroken)
 }
+
+// exitBroken is the exit status of a process whose store cannot go on.
+const exitBroken = 74 // EX_IOERR of sysexits.h

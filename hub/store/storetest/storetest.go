@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -67,6 +68,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		"registry items are saved all or none":                               testItems,
 		"audit lines are numbered without gaps":                              testAudit,
 		"concurrent groups lose and mix nothing":                             testConcurrent,
+		"concurrent audit lines have numbers of their own":                   testConcurrentAudit,
+		"sequences that callers make up lead nowhere":                        testMadeUpSequences,
 		"a closed store says so":                                             testClosed,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -399,6 +402,70 @@ func testConcurrent(t *testing.T, b *bench) {
 		}
 	}
 	b.wantPending("P", all...)
+}
+
+func testConcurrentAudit(t *testing.T, b *bench) {
+	const writers, each = 8, 10
+	var wg sync.WaitGroup
+	numbers := make([][]uint64, writers)
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				number, err := b.store.AppendAudit(t.Context(), fmt.Appendf(nil, "%d %d", w, i))
+				if err != nil {
+					t.Errorf("append: %v", err)
+					return
+				}
+				numbers[w] = append(numbers[w], number)
+			}
+		})
+	}
+	wg.Wait()
+	entries, err := b.store.AuditAfter(t.Context(), 0, 1000)
+	if err != nil || len(entries) != writers*each {
+		t.Fatalf("%d lines, error %v; want %d", len(entries), err, writers*each)
+	}
+	for w, own := range numbers {
+		for i, number := range own {
+			if want := fmt.Sprintf("%d %d", w, i); string(entries[number-1].Record) != want || entries[number-1].Sequence != number {
+				t.Errorf("line %d is %q with number %d; want %q", number, entries[number-1].Record, entries[number-1].Sequence, want)
+			}
+		}
+	}
+}
+
+func testMadeUpSequences(t *testing.T, b *bench) {
+	ctx := t.Context()
+	b.accept(submission("A", "1", "x", "P"))
+	if _, err := b.store.AppendAudit(ctx, []byte("line")); err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []uint64{1, 2, 1 << 40, math.MaxUint64 - 1, math.MaxUint64} {
+		if pending, err := b.store.Pending(ctx, "P", after, 10); len(pending) != 0 || err != nil {
+			t.Errorf("pending after %d: %v, %v; want none", after, pending, err)
+		}
+		if entries, err := b.store.AcceptedAfter(ctx, after, 10, 1000); len(entries) != 0 || err != nil {
+			t.Errorf("accepted after %d: %v, %v; want none", after, entries, err)
+		}
+		if lines, err := b.store.AuditAfter(ctx, after, 10); len(lines) != 0 || err != nil {
+			t.Errorf("audit after %d: %v, %v; want none", after, lines, err)
+		}
+		if after == 1 {
+			continue
+		}
+		if _, err := b.store.Group(ctx, after); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("group of %d: %v; want ErrNotFound", after, err)
+		}
+		if _, err := b.store.Records(ctx, []uint64{after}); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("record %d: %v; want ErrNotFound", after, err)
+		}
+		if done, err := b.store.Acknowledge(ctx, "P", []uint64{after}); len(done) != 0 || err != nil {
+			t.Errorf("acknowledge %d: %v, %v; want none", after, done, err)
+		}
+	}
+	if _, err := b.store.Records(ctx, []uint64{0}); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("record 0: %v; want ErrNotFound", err)
+	}
 }
 
 func testClosed(t *testing.T, b *bench) {

@@ -1,0 +1,137 @@
+// Package gateway is the HTTP edge: the addresses that agencies' systems already
+// call, the way back for systems that only speak HTTP, and a REST API, all over
+// one connection to the Exchange. The hub gives it a channel in process, an
+// agent its own client.
+//
+// # The official addresses
+//
+//	POST /Document/SyncDocument           MSyncDocument
+//	POST /Document/UpdateDocumentTraces   MDocumentTraces
+//	POST /Statistic/UpdateStatistic       MStatistic
+//	POST /Vote/UpdateVote                 MVotes
+//
+// The body is official XML or JSON as Content-Type says (application/xml,
+// text/xml, application/json; without one it is looked at), and goes to the hub
+// as the bytes that came. The answer is an MResult, Status 1 with the receipt in
+// Message or Status 0 with every violation, under an HTTP status that fits; in
+// XML or JSON as Accept says, else in what the request came in. A blank or a
+// slash at the end of the path is forgiven.
+//
+// The envelope's id is the Idempotency-Key header; without one it follows from
+// the content, so a POST that is sent again never makes a second packet.
+// X-LienThong-On-Behalf-Of (or ?on-behalf-of=) names the organisation spoken
+// for, X-LienThong-To (or ?to=) the recipients, with commas between them.
+//
+// # The way back
+//
+//	GET, POST /Delivery/Pull?max=32&wait=0   MDeliveries
+//	POST      /Delivery/Acknowledge          MAcknowledge, answered by MResult
+//
+// max is at most 1024 deliveries, wait at most 60 seconds. What is not
+// acknowledged before LeaseUntil is delivered again.
+//
+// # REST
+//
+// Under /v1 is the ExchangeService as its .proto annotations say, in Protobuf's
+// JSON; unknown members are refused, and errors are problem details (RFC 9457).
+// There a packet has two addresses:
+//
+//	GET /v1/packets/{sequence}           the accepted packet with its envelope, JSON
+//	GET /v1/packets/{sequence}/content   the document itself: official XML or JSON as
+//	                                     Accept names one, else the sender's own bytes
+//
+// A caller that asks the first for XML is given the second, under its name in
+// Content-Location, so that following Location works for systems that only read
+// XML.
+//
+// GET /healthz answers 200 while the edge serves.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	"github.com/lienthong/lienthong/packet"
+)
+
+// defaultMaxBodyBytes is the hub's own default limit for the content of an
+// envelope.
+const defaultMaxBodyBytes = 16 << 20
+
+// callWithin bounds one call to the Exchange: the longest wait of a pull and
+// time to spare.
+const callWithin = 90 * time.Second
+
+// Config is what a gateway is made of. Conn, Codec and Caller are required.
+type Config struct {
+	// Conn leads to an ExchangeService.
+	Conn grpc.ClientConnInterface
+	// Codec reads deliveries and writes answers.
+	Codec *packet.Codec
+	// Caller finds out who sends a request and returns the context to call the
+	// Exchange with, derived from the request's own. It refuses with a
+	// *fault.Error.
+	Caller func(*http.Request) (context.Context, error)
+	// Logger gets one line per request, without bodies, queries and names;
+	// default: none.
+	Logger *slog.Logger
+	// MaxBodyBytes bounds the body of a request; default 16 MiB.
+	MaxBodyBytes int64
+	// Now is the clock; default time.Now.
+	Now func() time.Time
+}
+
+// New returns the HTTP edge. The handler may serve any number of requests at the
+// same time.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Conn == nil || cfg.Codec == nil || cfg.Caller == nil {
+		return nil, errors.New("gateway: Conn, Codec and Caller are required")
+	}
+	if cfg.MaxBodyBytes < 0 {
+		return nil, fmt.Errorf("gateway: MaxBodyBytes is %d", cfg.MaxBodyBytes)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxBodyBytes == 0 {
+		cfg.MaxBodyBytes = defaultMaxBodyBytes
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	g := &gateway{
+		exchange: exchangev1.NewExchangeServiceClient(edgeConn{cfg.Conn}),
+		codec:    cfg.Codec,
+		caller:   cfg.Caller,
+		logger:   cfg.Logger,
+		maxBody:  cfg.MaxBodyBytes,
+		now:      cfg.Now,
+		origins:  http.NewCrossOriginProtection(),
+	}
+	g.routes = g.officialRoutes()
+	rest, err := newREST(g.exchange)
+	if err != nil {
+		return nil, err
+	}
+	g.rest = rest
+	return g, nil
+}
+
+type gateway struct {
+	exchange exchangev1.ExchangeServiceClient
+	codec    *packet.Codec
+	caller   func(*http.Request) (context.Context, error)
+	logger   *slog.Logger
+	maxBody  int64
+	now      func() time.Time
+	origins  *http.CrossOriginProtection
+	routes   map[string]route
+	rest     *rest
+}
