@@ -90,6 +90,21 @@ gen-check:
 		echo "buf is not to be had here: lint and drift of the protos were NOT checked"; \
 	fi
 
+# The protos are compared with those of BASE, a commit or tag: what nodes in the
+# field were built against must not break. third_party/ is in no commit, so both
+# sides are built into images first.
+BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse --verify --quiet HEAD~1)
+
+.PHONY: breaking
+breaking:
+	@if [ -z "$(BASE)" ]; then echo "breaking: no earlier commit to compare with"; exit 0; fi; \
+	if ! $(MAKE) --no-print-directory $(BUF) third_party >/dev/null 2>&1; then \
+		echo "buf is not to be had here: breaking changes were NOT looked for"; exit 0; fi; \
+	rm -rf $(BIN)/base && mkdir -p $(BIN)/base && \
+	git archive $(BASE) proto buf.yaml | tar x -C $(BIN)/base && cp -r third_party $(BIN)/base/ && \
+	$(BUF) build $(BIN)/base -o $(BIN)/base.binpb && $(BUF) build -o $(BIN)/now.binpb && \
+	$(BUF) breaking $(BIN)/now.binpb --against $(BIN)/base.binpb && echo "the protos break nothing since $(BASE)"
+
 .PHONY: race
 race:
 	go test -race -timeout 20m ./...
@@ -99,4 +114,4 @@ demo-once: build
 	./lienthong demo --once
 
 .PHONY: test
-test: tools lint gen-check race demo-once ## Everything CI runs.
+test: tools lint gen-check breaking race demo-once ## Everything CI runs.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -31,7 +32,7 @@ type Config struct {
 	Web string `yaml:"web"`
 	// Hosts are the names and IP addresses that clients reach the hub by; they
 	// stand in its certificate. The first is what enrolment tokens name. Default:
-	// the machine's host name and loopback.
+	// the host of GRPC, the machine's host name and loopback.
 	Hosts []string `yaml:"hosts"`
 	// ContentBytes is the largest packet; default 16 MiB.
 	ContentBytes int `yaml:"content_bytes"`
@@ -58,11 +59,15 @@ func ReadConfig(path string, over Config) (Config, error) {
 	if err != nil {
 		return over, fmt.Errorf("config: %w", err)
 	}
+	read := over
 	decoder := yaml.NewDecoder(bytes.NewReader(content), yaml.DisallowUnknownField())
-	if err := decoder.Decode(&over); err != nil && !errors.Is(err, io.EOF) {
+	switch err := decoder.Decode(&read); {
+	case errors.Is(err, io.EOF): // nothing but comments
+		return over, nil
+	case err != nil:
 		return over, fmt.Errorf("config %s: %w", path, err)
 	}
-	return over, nil
+	return read, nil
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -90,10 +95,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("content_bytes %d: 1024 to %d are allowed", c.ContentBytes, 1<<30)
 	}
 	if len(c.Hosts) == 0 {
-		c.Hosts = []string{"localhost", "127.0.0.1", "::1"}
-		if name, err := os.Hostname(); err == nil && name != "localhost" {
-			c.Hosts = append(c.Hosts, name)
-		}
+		c.Hosts = defaultHosts(c.GRPC)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -102,4 +104,27 @@ func (c Config) withDefaults() (Config, error) {
 		c.Clock = time.Now
 	}
 	return c, nil
+}
+
+// defaultHosts returns where clients may look for a hub that listens at an
+// address: first the address itself, if it names one.
+func defaultHosts(address string) []string {
+	var hosts []string
+	add := func(host string) {
+		if host != "" && !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+			add(host)
+		}
+	}
+	if name, err := os.Hostname(); err == nil {
+		add(name)
+	}
+	add("localhost")
+	add("127.0.0.1")
+	add("::1")
+	return hosts
 }

@@ -1,0 +1,101 @@
+package hub_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/lienthong/lienthong/hub"
+)
+
+func TestConfigFile(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, file, wantError string
+		want                  func(hub.Config) bool
+	}{
+		{name: "what the file names wins over the defaults", file: "data: /srv/hub\ngrpc: :9443\nhosts: [hub.example.vn]\nstrict: true\n",
+			want: func(c hub.Config) bool {
+				return c.DataDir == "/srv/hub" && c.GRPC == ":9443" && c.HTTP == hub.DefaultHTTP && c.Hosts[0] == "hub.example.vn" && c.Strict
+			}},
+		{name: "an empty file changes nothing", file: "", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
+		{name: "so does one with comments only", file: "# nothing here\n", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
+		{name: "an unknown key is an error that names it", file: "data: x\ncontent_byte: 5\n", wantError: "content_byte"},
+		{name: "a value of the wrong kind is an error", file: "content_bytes: many\n", wantError: "content_bytes"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "hub.yaml")
+			if err := os.WriteFile(path, []byte(tc.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := hub.ReadConfig(path, hub.Config{HTTP: hub.DefaultHTTP})
+			switch {
+			case tc.wantError != "" && (err == nil || !strings.Contains(err.Error(), tc.wantError)):
+				t.Errorf("error is %v, want one that names %q", err, tc.wantError)
+			case tc.wantError == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case tc.wantError == "" && !tc.want(cfg):
+				t.Errorf("read as %+v", cfg)
+			}
+		})
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name      string
+		change    func(*hub.Config)
+		wantError string
+	}{
+		{"no data directory", func(c *hub.Config) { c.DataDir = "" }, "--data"},
+		{"an address without a port", func(c *hub.Config) { c.GRPC = "localhost" }, "host:port"},
+		{"an address that is not this machine's", func(c *hub.Config) { c.HTTP = "192.0.2.1:0" }, "listen"},
+		{"a packet limit below reason", func(c *hub.Config) { c.ContentBytes = 10 }, "content_bytes"},
+		{"a name that fits no certificate", func(c *hub.Config) { c.Name = "Trục liên thông" }, "hub"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := hub.Config{
+				DataDir: filepath.Join(t.TempDir(), "hub"), GRPC: "127.0.0.1:0", HTTP: "127.0.0.1:0",
+				Logger: slog.New(slog.DiscardHandler),
+			}
+			tc.change(&cfg)
+			h, err := hub.New(t.Context(), cfg)
+			if err == nil {
+				t.Fatalf("a hub started; closing it: %v", h.Close())
+			}
+			if !strings.Contains(err.Error(), tc.wantError) {
+				t.Errorf("error is %q, want one that says %q", err, tc.wantError)
+			}
+		})
+	}
+}
+
+func TestOneDataDirectoryOneHub(t *testing.T) {
+	t.Parallel()
+	cfg := hub.Config{
+		DataDir: filepath.Join(t.TempDir(), "hub"), GRPC: "127.0.0.1:0", HTTP: "127.0.0.1:0",
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	first, err := hub.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := hub.New(t.Context(), cfg); err == nil {
+		t.Errorf("a second hub opened the same data directory; closing it: %v", second.Close())
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := hub.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("after the first was closed: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,251 @@
+// Package hub puts a hub together: one data directory, one CA, one store, and
+// three doors, gRPC for nodes and administrators, HTTPS for REST/XML clients,
+// HTTP for the public pages. It wires; what is decided is decided below it.
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lienthong/lienthong/certs"
+	"github.com/lienthong/lienthong/hub/exchange"
+	"github.com/lienthong/lienthong/hub/ledger"
+	"github.com/lienthong/lienthong/hub/registry"
+	"github.com/lienthong/lienthong/hub/rpc"
+	"github.com/lienthong/lienthong/hub/store/pebblestore"
+	"github.com/lienthong/lienthong/hub/views"
+	"github.com/lienthong/lienthong/packet"
+)
+
+// What a data directory holds.
+const (
+	authorityDir = "ca"
+	storeDir     = "store"
+	// AdminDir is the first administrator's profile, in the data directory.
+	AdminDir = "admin"
+)
+
+// stopWithin bounds a graceful stop.
+const stopWithin = 20 * time.Second
+
+// Hub is a hub that listens. Run serves; Close is for a hub that is not run.
+type Hub struct {
+	cfg       Config
+	authority *certs.Authority
+	store     *pebblestore.Store
+	ledger    *ledger.Ledger
+	registry  *registry.Registry
+	exchange  *exchange.Service
+	views     *views.Views
+	liberal   *packet.Codec
+	identity  *serverIdentity
+	rpc       *rpc.Server
+	edge      *http.Server
+	web       *http.Server // nil without public pages
+	listeners listeners
+}
+
+type listeners struct{ grpc, http, web net.Listener }
+
+// New opens, or on the first start makes, the data directory and listens. Only
+// one process at a time can have a data directory open.
+func New(ctx context.Context, cfg Config) (*Hub, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("hub: %w", err)
+	}
+	h := &Hub{cfg: cfg}
+	for _, step := range []func(context.Context) error{
+		h.openData, h.listen, h.openRegistry, h.wireServices, h.wireHTTP, h.ensureAdministrator,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("hub: %w", err), h.Close())
+		}
+	}
+	return h, nil
+}
+
+// openData opens what the data directory holds. The store comes first: its lock
+// keeps two first starts from making two authorities.
+func (h *Hub) openData(context.Context) error {
+	if err := os.MkdirAll(h.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	var err error
+	h.store, err = pebblestore.Open(filepath.Join(h.cfg.DataDir, storeDir), pebblestore.Options{Logger: h.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	h.authority, err = openAuthority(filepath.Join(h.cfg.DataDir, authorityDir), h.cfg)
+	if err != nil {
+		return err
+	}
+	h.ledger, err = ledger.Open(h.cfg.DataDir, h.cfg.Name)
+	return err
+}
+
+func openAuthority(dir string, cfg Config) (*certs.Authority, error) {
+	config := certs.AuthorityConfig{TrustDomain: cfg.Name, HubName: cfg.Name, Clock: cfg.Clock}
+	authority, err := certs.Open(dir, config)
+	if errors.Is(err, os.ErrNotExist) {
+		return certs.Create(dir, config)
+	}
+	return authority, err
+}
+
+func (h *Hub) listen(ctx context.Context) error {
+	var config net.ListenConfig
+	for _, door := range []struct {
+		listener *net.Listener
+		address  string
+	}{
+		{&h.listeners.grpc, h.cfg.GRPC},
+		{&h.listeners.http, h.cfg.HTTP},
+		{&h.listeners.web, h.cfg.Web},
+	} {
+		if door.address == "" {
+			continue
+		}
+		listener, err := config.Listen(ctx, "tcp", door.address)
+		if err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		*door.listener = listener
+	}
+	return nil
+}
+
+func (h *Hub) openRegistry(ctx context.Context) error {
+	var err error
+	h.registry, err = registry.Open(ctx, registry.Config{
+		Store: h.store, Issuer: h.authority,
+		Address: h.GRPCAddress(), LedgerKey: h.ledger.VerifierKey(),
+		Ended:  func(node string) { h.rpc.EndSessions(node) },
+		Clock:  h.cfg.Clock,
+		Random: rand.Reader,
+		Logger: h.cfg.Logger,
+	})
+	return err
+}
+
+// GRPCAddress is where nodes and administrators reach the hub, host:port.
+func (h *Hub) GRPCAddress() string { return h.reachable(h.listeners.grpc) }
+
+// EdgeURL is where REST/XML clients reach the hub.
+func (h *Hub) EdgeURL() string { return "https://" + h.reachable(h.listeners.http) }
+
+// WebURL is where the public pages are; empty without them.
+func (h *Hub) WebURL() string {
+	if h.listeners.web == nil {
+		return ""
+	}
+	return "http://" + h.reachable(h.listeners.web)
+}
+
+// LedgerKey verifies the hub's receipts.
+func (h *Hub) LedgerKey() string { return h.ledger.VerifierKey() }
+
+// WaitForViews waits until the public pages show what was accepted up to a
+// sequence.
+func (h *Hub) WaitForViews(ctx context.Context, sequence uint64) error {
+	return h.views.WaitFor(ctx, sequence)
+}
+
+// reachable returns a listener's address with the first of the hub's hosts.
+func (h *Hub) reachable(listener net.Listener) string {
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return listener.Addr().String()
+	}
+	return net.JoinHostPort(h.cfg.Hosts[0], port)
+}
+
+// Close frees what New took, for a hub that is not run.
+func (h *Hub) Close() error {
+	var errs []error
+	for _, listener := range []net.Listener{h.listeners.grpc, h.listeners.http, h.listeners.web} {
+		if listener != nil {
+			errs = append(errs, listener.Close())
+		}
+	}
+	if h.store != nil {
+		errs = append(errs, h.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends, then stops in order: doors, then the committer,
+// which finishes what was taken, then the store. The first failure of a part
+// stops all of them and is returned.
+func (h *Hub) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, h.store.Close()) }()
+	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBehind()
+	parts, partsCtx := errgroup.WithContext(behind)
+	parts.Go(func() error { return h.exchange.Run(partsCtx) })
+	parts.Go(func() error { return h.views.Run(partsCtx) })
+
+	doors, doorsCtx := errgroup.WithContext(ctx)
+	doors.Go(func() error { return h.rpc.Serve(doorsCtx, h.listeners.grpc) })
+	doors.Go(func() error { return serveHTTP(doorsCtx, h.edge, h.listeners.http, true) })
+	if h.web != nil {
+		doors.Go(func() error { return serveHTTP(doorsCtx, h.web, h.listeners.web, false) })
+	}
+	doors.Go(func() error {
+		select {
+		case <-partsCtx.Done():
+			return errPartEnded
+		case <-doorsCtx.Done():
+			return nil
+		}
+	})
+	h.cfg.Logger.Info("hub is serving", "name", h.cfg.Name, "grpc", h.listeners.grpc.Addr().String(),
+		"http", h.listeners.http.Addr().String(), "web", h.WebURL(), "data", h.cfg.DataDir)
+	doorsErr := doors.Wait()
+	stopBehind()
+	if err := parts.Wait(); err != nil {
+		return err
+	}
+	return doorsErr
+}
+
+// errPartEnded closes the doors when what is behind them has failed; Run returns
+// the failure itself.
+var errPartEnded = errors.New("a part of the hub has ended")
+
+// serveHTTP serves until ctx ends, then lets calls finish.
+func serveHTTP(ctx context.Context, server *http.Server, listener net.Listener, withTLS bool) error {
+	// Calls that wait for something to come stop waiting when the hub stops.
+	server.BaseContext = func(net.Listener) context.Context { return ctx }
+	served := make(chan error, 1)
+	go func() {
+		if withTLS {
+			served <- server.ServeTLS(listener, "", "")
+		} else {
+			served <- server.Serve(listener)
+		}
+	}()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve http: %w", err)
+	case <-ctx.Done():
+	}
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	if err := server.Shutdown(stopCtx); err != nil {
+		err = errors.Join(fmt.Errorf("stop http: %w", err), server.Close())
+		<-served
+		return err
+	}
+	<-served
+	return nil
+}

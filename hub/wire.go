@@ -1,0 +1,129 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/lienthong/lienthong/certs"
+	enrolmentv1 "github.com/lienthong/lienthong/gen/lienthong/enrolment/v1"
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	lookupv1 "github.com/lienthong/lienthong/gen/lienthong/lookup/v1"
+	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
+	viewv1 "github.com/lienthong/lienthong/gen/lienthong/view/v1"
+	"github.com/lienthong/lienthong/hub/admin"
+	"github.com/lienthong/lienthong/hub/exchange"
+	"github.com/lienthong/lienthong/hub/gateway"
+	"github.com/lienthong/lienthong/hub/lookup"
+	"github.com/lienthong/lienthong/hub/rpc"
+	"github.com/lienthong/lienthong/hub/views"
+	"github.com/lienthong/lienthong/hub/web"
+	"github.com/lienthong/lienthong/packet"
+)
+
+// policy says who may call what; nobody may call what it does not name.
+func policy() rpc.Policy {
+	return rpc.Policy{
+		exchangev1.ExchangeService_ServiceDesc.ServiceName:   rpc.Nodes,
+		lookupv1.LookupService_ServiceDesc.ServiceName:       rpc.Nodes,
+		viewv1.ViewService_ServiceDesc.ServiceName:           rpc.Nodes | rpc.Admins,
+		registryv1.RegistryService_ServiceDesc.ServiceName:   rpc.Admins,
+		enrolmentv1.EnrolmentService_ServiceDesc.ServiceName: rpc.Anyone,
+		healthv1.Health_ServiceDesc.ServiceName:              rpc.Anyone,
+	}
+}
+
+// frameOverhead is room for what surrounds contents in one gRPC message.
+const frameOverhead = 1 << 20
+
+func (h *Hub) wireServices(context.Context) error {
+	validator, err := protovalidate.New()
+	if err != nil {
+		return fmt.Errorf("validator: %w", err)
+	}
+	h.identity, err = newServerIdentity(h.authority, h.cfg.Hosts, h.cfg.Clock)
+	if err != nil {
+		return err
+	}
+	h.rpc, err = rpc.New(rpc.Config{
+		TLS: certs.ServerConfig(h.identity), Verifier: h.authority.Verifier(), Authenticate: h.registry.Authenticate,
+		Policy: policy(), Validator: validator, MaxMessageBytes: h.cfg.ContentBytes + frameOverhead,
+		StopWithin: stopWithin, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	read := packet.Options{Strict: h.cfg.Strict, ContentBytes: h.cfg.ContentBytes, TextBytes: h.cfg.ContentBytes}
+	codec, err := packet.NewCodec(read)
+	if err != nil {
+		return fmt.Errorf("codec: %w", err)
+	}
+	// Accepted packets are read liberally whatever was asked of their senders, so
+	// that a hub that has become stricter can still show what it accepted before.
+	read.Strict = false
+	h.liberal, err = packet.NewCodec(read)
+	if err != nil {
+		return fmt.Errorf("codec: %w", err)
+	}
+	h.views, err = views.New(views.Config{
+		Store: h.store, Codec: h.liberal, OrganisationName: h.registry.OrganisationName, Logger: h.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	h.exchange, err = exchange.New(exchange.Config{
+		Store: h.store, Rights: h.registry, Codec: codec, Ledger: h.ledger, Caller: rpc.NodeFrom,
+		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes},
+		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.views.Wake,
+	})
+	if err != nil {
+		return err
+	}
+	asks, err := lookup.New(lookup.Config{
+		Rights: h.registry, Audit: h.store, Caller: rpc.NodeFrom, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	h.rpc.Register(func(s grpc.ServiceRegistrar) {
+		exchangev1.RegisterExchangeServiceServer(s, h.exchange)
+		lookupv1.RegisterLookupServiceServer(s, asks)
+		viewv1.RegisterViewServiceServer(s, h.views)
+		registryv1.RegisterRegistryServiceServer(s, admin.NewRegistryService(h.registry, callerName, h.cfg.Logger))
+		enrolmentv1.RegisterEnrolmentServiceServer(s, admin.NewEnrolmentService(h.registry, h.cfg.Logger))
+		healthv1.RegisterHealthServer(s, health.NewServer())
+	})
+	return nil
+}
+
+func callerName(ctx context.Context) (string, bool) {
+	identity, ok := rpc.CallerFrom(ctx)
+	return identity.String(), ok
+}
+
+func (h *Hub) wireHTTP(context.Context) error {
+	edge, err := gateway.New(gateway.Config{
+		Conn: h.rpc.InProcess(), Codec: h.liberal,
+		Caller:       func(r *http.Request) (context.Context, error) { return h.rpc.Caller(r.Context(), r.TLS) },
+		MaxBodyBytes: int64(h.cfg.ContentBytes), Now: h.cfg.Clock, Logger: h.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	h.edge = gateway.NewServer(edge, int64(h.cfg.ContentBytes), h.cfg.Logger)
+	h.edge.TLSConfig = certs.ServerConfig(h.identity)
+	if h.listeners.web == nil {
+		return nil
+	}
+	pages, err := web.New(h.views, web.Options{Now: h.cfg.Clock, Logger: h.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	h.web = gateway.NewServer(pages, 1, h.cfg.Logger)
+	return nil
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lienthong/lienthong/hub"
+)
+
+func hubCommand() *cobra.Command {
+	cfg := hub.Config{GRPC: hub.DefaultGRPC, HTTP: hub.DefaultHTTP, Web: hub.DefaultWeb}
+	var file, level string
+	cmd := &cobra.Command{
+		Use:   "hub --data DIR",
+		Short: "Run a hub",
+		Long: `Runs a hub on a data directory. The first start makes the directory, with a
+certificate authority, a ledger key and the first administrator's profile in
+DIR/admin: move that profile to the administrator's own machine.
+
+The configuration file is YAML with the keys data, name, grpc, http, web, hosts,
+content_bytes and strict; unknown keys are errors. Flags win over the file.
+Log lines are JSON on standard error. Ctrl-C or SIGTERM stops the hub after it
+has finished what it accepted.`,
+		Example: `  lienthong hub --data /var/lib/lienthong
+  lienthong hub --data /var/lib/lienthong --grpc :8443 --http :8444 --host hub.example.gov.vn
+  lienthong hub --config /etc/lienthong.yaml`,
+		Args: arguments(cobra.NoArgs),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&cfg.DataDir, "data", "", "directory that holds everything the hub keeps")
+	flags.StringVar(&cfg.Name, "name", hub.DefaultName, "name of the hub in certificates and receipts, fixed at the first start")
+	flags.StringVar(&cfg.GRPC, "grpc", cfg.GRPC, "address for nodes and administrators (gRPC, mutual TLS)")
+	flags.StringVar(&cfg.HTTP, "http", cfg.HTTP, "address for REST/XML clients (HTTPS, mutual TLS)")
+	flags.StringVar(&cfg.Web, "web", cfg.Web, `address of the public pages (HTTP, for a reverse proxy); "" for none`)
+	flags.StringSliceVar(&cfg.Hosts, "host", nil, "name or IP address that clients reach the hub by; may be repeated, the first stands in tokens")
+	flags.IntVar(&cfg.ContentBytes, "content-bytes", 0, "largest packet in bytes (default 16 MiB)")
+	flags.BoolVar(&cfg.Strict, "strict", false, "refuse packets that can only be read by taking liberties")
+	flags.StringVar(&file, "config", "", "YAML file with these settings")
+	flags.StringVar(&level, "log", "info", "least level to log: debug, info, warn, error")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		settled, err := settle(cmd, cfg, file)
+		if err != nil {
+			return err
+		}
+		var least slog.Level
+		if err := least.UnmarshalText([]byte(level)); err != nil {
+			return usageError{fmt.Errorf("--log %q: debug, info, warn and error are allowed", level)}
+		}
+		settled.Logger = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: least}))
+		return runHub(cmd, settled)
+	}
+	return cmd
+}
+
+// settle puts the file over the defaults and the flags that were given over the
+// file.
+func settle(cmd *cobra.Command, flagged hub.Config, file string) (hub.Config, error) {
+	if file == "" {
+		return flagged, nil
+	}
+	cfg, err := hub.ReadConfig(file, hub.Config{GRPC: hub.DefaultGRPC, HTTP: hub.DefaultHTTP, Web: hub.DefaultWeb})
+	if err != nil {
+		return cfg, err
+	}
+	for name, take := range map[string]func(){
+		"data":          func() { cfg.DataDir = flagged.DataDir },
+		"name":          func() { cfg.Name = flagged.Name },
+		"grpc":          func() { cfg.GRPC = flagged.GRPC },
+		"http":          func() { cfg.HTTP = flagged.HTTP },
+		"web":           func() { cfg.Web = flagged.Web },
+		"host":          func() { cfg.Hosts = flagged.Hosts },
+		"content-bytes": func() { cfg.ContentBytes = flagged.ContentBytes },
+		"strict":        func() { cfg.Strict = flagged.Strict },
+	} {
+		if cmd.Flags().Changed(name) {
+			take()
+		}
+	}
+	return cfg, nil
+}
+
+func runHub(cmd *cobra.Command, cfg hub.Config) error {
+	h, err := hub.New(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), `Liên Thông hub
+  nodes and administrators  %s (gRPC)
+  REST/XML clients          %s
+  public pages              %s
+  administrator's profile   %s
+Next: lienthong admin --profile %s node add H41/motcua --kind one-stop
+`, h.GRPCAddress(), h.EdgeURL(), orNone(h.WebURL()), filepath.Join(cfg.DataDir, hub.AdminDir), filepath.Join(cfg.DataDir, hub.AdminDir))
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return h.Run(cmd.Context())
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

@@ -1,0 +1,109 @@
+// Command lienthong is the exchange hub, its administration, its nodes and its
+// packet tools in one program.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lienthong/lienthong/hub/admin"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // refused, or something went wrong
+	exitUsage  = 2 // the command line cannot be understood
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// streams are what a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run runs one command line and returns its exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errRefused):
+		return exitFailed // what was refused has been said, line by line
+	case errors.As(err, &usage):
+		fmt.Fprintf(s.err, "lienthong: %v\nTry: lienthong help\n", err)
+		return exitUsage
+	default:
+		fmt.Fprintf(s.err, "lienthong: %v\n", err)
+		return exitFailed
+	}
+}
+
+// errRefused ends a command whose output has said what was refused.
+var errRefused = errors.New("refused")
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+// Unwrap returns what cannot be understood.
+func (e usageError) Unwrap() error { return e.error }
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "lienthong",
+		Short: "Exchange hub for dossiers, progress, surveys and statistics",
+		Long: `Liên Thông moves the official packets of decisions 1697 and 1705/QĐ-BTTTT
+between one-stop systems, service portals and national databases.
+
+See it work:        lienthong demo
+Run a hub:          lienthong hub --data DIR
+Administer it:      lienthong admin --help
+Join as a node:     lienthong node join --token TOKEN --profile DIR
+Check a packet:     lienthong packet validate FILE
+Check a receipt:    lienthong verify RECEIPT --key FILE
+
+Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), demoCommand(), versionCommand())
+	return root
+}
+
+// arguments makes a wrong number of arguments a usage error.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%s: %w", cmd.CommandPath(), err)}
+		}
+		return nil
+	}
+}
