@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/lienthong/lienthong/certs"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	faultv1 "github.com/lienthong/lienthong/gen/lienthong/fault/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
@@ -190,7 +191,7 @@ func keepReceipt(dir, file string, accepted *nodes.Accepted) error {
 	if dir == "" {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keep receipt: %w", err)
 	}
 	written, err := protojson.MarshalOptions{Multiline: true}.Marshal(accepted.Receipt)
@@ -198,28 +199,7 @@ func keepReceipt(dir, file string, accepted *nodes.Accepted) error {
 		return fmt.Errorf("keep receipt: %w", err)
 	}
 	name := fmt.Sprintf("%d-%s.receipt.json", accepted.Statement.GetSequence(), filepath.Base(file))
-	return writeWhole(filepath.Join(dir, name), append(written, '\n'))
-}
-
-// writeWhole puts a file in place at once, after it is on stable storage.
-func writeWhole(path string, content []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(temporary.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return certs.WriteFile(filepath.Join(dir, name), append(written, '\n'), 0o600)
 }
 
 func receiveCommand() *cobra.Command {
@@ -281,7 +261,7 @@ func packetWriter(cmd *cobra.Command, options receiveOptions) (func(*exchangev1.
 		return nil, usageError{fmt.Errorf("--format %q: xml, json and original are allowed", options.format)}
 	}
 	if options.dir != "" {
-		if err := os.MkdirAll(options.dir, 0o755); err != nil {
+		if err := os.MkdirAll(options.dir, 0o700); err != nil {
 			return nil, fmt.Errorf("directory for packets: %w", err)
 		}
 	}
@@ -323,7 +303,7 @@ func putPacket(cmd *cobra.Command, dir string, d *exchangev1.Delivery, content [
 	suffix := map[exchangev1.Format]string{
 		exchangev1.Format_FORMAT_XML: "xml", exchangev1.Format_FORMAT_JSON: "json", exchangev1.Format_FORMAT_PROTOBUF: "binpb",
 	}[format]
-	return writeWhole(filepath.Join(dir, fmt.Sprintf("%012d-%s.%s", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), suffix)), content)
+	return certs.WriteFile(filepath.Join(dir, fmt.Sprintf("%012d-%s.%s", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), suffix)), content, 0o600)
 }
 
 // explained returns a refusal as one error with both texts; others as they are.

@@ -19,9 +19,9 @@ var ErrKeyPermissions = errors.New("private key is open to others")
 // ErrFile means that a file does not hold what it should.
 var ErrFile = errors.New("file is not as expected")
 
-// writeFile replaces a file: afterwards it holds all of data, on stable storage;
+// WriteFile replaces a file: afterwards it holds all of data, on stable storage;
 // after a crash it holds the old content or the new.
-func writeFile(path string, data []byte, perm fs.FileMode) error {
+func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -57,7 +57,7 @@ func writeKey(path string, key crypto.Signer) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	return WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 }
 
 func readKey(path string) (crypto.Signer, error) {
@@ -93,7 +93,7 @@ func writeCertificates(path string, certificates []*x509.Certificate) error {
 	for _, c := range certificates {
 		content = append(content, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
 	}
-	return writeFile(path, content, 0o644)
+	return WriteFile(path, content, 0o644)
 }
 
 func readCertificates(path string) ([]*x509.Certificate, error) {

@@ -34,7 +34,7 @@ func SaveProfile(dir string, hub Hub, credentials *Credentials) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("save profile: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, HubFile), append(content, '\n'), 0o644); err != nil {
+	if err := WriteFile(filepath.Join(dir, HubFile), append(content, '\n'), 0o644); err != nil {
 		return fmt.Errorf("save profile: %w", err)
 	}
 	return credentials.Save(dir)

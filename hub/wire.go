@@ -20,6 +20,7 @@ import (
 	"github.com/lienthong/lienthong/hub/exchange"
 	"github.com/lienthong/lienthong/hub/gateway"
 	"github.com/lienthong/lienthong/hub/lookup"
+	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
 	"github.com/lienthong/lienthong/hub/views"
 	"github.com/lienthong/lienthong/hub/web"
@@ -77,7 +78,7 @@ func (h *Hub) wireServices(context.Context) error {
 		return err
 	}
 	h.exchange, err = exchange.New(exchange.Config{
-		Store: h.store, Rights: h.registry, Codec: codec, Ledger: h.ledger, Caller: rpc.NodeFrom,
+		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: codec, Ledger: h.ledger, Caller: rpc.NodeFrom,
 		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes},
 		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.views.Wake,
 	})
@@ -85,7 +86,7 @@ func (h *Hub) wireServices(context.Context) error {
 		return err
 	}
 	asks, err := lookup.New(lookup.Config{
-		Rights: h.registry, Audit: h.store, Caller: rpc.NodeFrom, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
+		Rights: h.registry, SpeaksFor: registry.SpeaksFor, Audit: h.store, Caller: rpc.NodeFrom, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
 	})
 	if err != nil {
 		return err

@@ -207,15 +207,18 @@ func (r *receiver) acknowledge(ctx context.Context) {
 	}
 }
 
+// acknowledgementsPerFrame is well below what the hub takes in one frame.
+const acknowledgementsPerFrame = 4096
+
 func (r *receiver) batch() *exchangev1.ReceiveRequest {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.done) == 0 {
 		return nil
 	}
-	frame := &exchangev1.ReceiveRequest{Credit: uint32(len(r.done)), Acknowledge: r.done} //nolint:gosec // at most the credit
-	r.done = nil
-	return frame
+	batch := r.done[:min(len(r.done), acknowledgementsPerFrame)]
+	r.done = r.done[len(batch):]
+	return &exchangev1.ReceiveRequest{Credit: uint32(len(batch)), Acknowledge: batch} //nolint:gosec // bounded above
 }
 
 // part waits until the hub has taken the last acknowledgements and ended the

@@ -87,7 +87,7 @@ func passing(refused *Refused) bool {
 // travel at all. It returns the size of the envelope on the wire.
 func (c *Client) address(env *exchangev1.Envelope) (int, error) {
 	if env == nil {
-		return 0, refusal(codes.InvalidArgument, "envelope_invalid", "there is no envelope", "không có phong bì gói tin")
+		return 0, refusal(codes.InvalidArgument, "request_invalid", "there is no envelope", "không có phong bì gói tin")
 	}
 	if env.GetId() == "" {
 		id, err := uuid.NewV7()
@@ -99,7 +99,7 @@ func (c *Client) address(env *exchangev1.Envelope) (int, error) {
 	texts := append([]string{env.GetId(), env.GetOnBehalfOf()}, env.GetRecipients()...)
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
-			return 0, refusal(codes.InvalidArgument, "envelope_invalid",
+			return 0, refusal(codes.InvalidArgument, "request_invalid",
 				"envelope: id, on_behalf_of and recipients must be UTF-8", "phong bì gói tin: id, on_behalf_of và recipients phải là UTF-8")
 		}
 	}

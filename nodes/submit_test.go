@@ -219,7 +219,7 @@ func TestSubmitRefusesWhatCannotTravel(t *testing.T) {
 	cfg.MaxMessageBytes = 10_000
 	c := dial(t, cfg)
 	for reason, env := range map[string]*exchangev1.Envelope{
-		"envelope_invalid": {Id: "\xff", Content: []byte("x")},
+		"request_invalid": {Id: "\xff", Content: []byte("x")},
 		"packet_too_large": {Id: "a", Content: make([]byte, 10_000)},
 	} {
 		_, err := c.Submit(t.Context(), env)

@@ -8,6 +8,7 @@ import (
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	edgev1 "github.com/lienthong/lienthong/gen/lienthong/edge/v1"
@@ -56,6 +57,7 @@ type field struct {
 	maxLen   uint64 // 0: none
 	desc     protoreflect.FieldDescriptor
 	rules    *validate.FieldRules
+	codes    []*packetv1.Code
 	part     *message // of kindPart
 }
 
@@ -144,10 +146,13 @@ func (s schema) field(fd protoreflect.FieldDescriptor) (*field, error) {
 	if !ok || element.GetName() == "" {
 		return nil, fmt.Errorf("%s has no (element) option", fd.FullName())
 	}
-	f := &field{Element: element, name: element.GetName(), repeated: fd.IsList(), desc: fd}
+	codes, err := codesOf(element)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", fd.FullName(), err)
+	}
+	f := &field{Element: element, codes: codes, name: element.GetName(), repeated: fd.IsList(), desc: fd}
 	f.rules, _ = proto.GetExtension(fd.Options(), validate.E_Field).(*validate.FieldRules)
 	f.minLen, f.maxLen = f.rules.GetString().GetMinLen(), f.rules.GetString().GetMaxLen()
-	var err error
 	if f.kind, err = kindOf(fd, element.GetLexical()); err != nil {
 		return nil, err
 	}
@@ -157,6 +162,22 @@ func (s schema) field(fd protoreflect.FieldDescriptor) (*field, error) {
 		}
 	}
 	return f, nil
+}
+
+// codesOf returns the code list of a field: its own, or the one it names.
+func codesOf(element *packetv1.Element) ([]*packetv1.Code, error) {
+	if element.GetCodesOf() == "" {
+		return element.GetCodes(), nil
+	}
+	named, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(element.GetCodesOf()))
+	if err != nil {
+		return nil, fmt.Errorf("codes_of %s: %w", element.GetCodesOf(), err)
+	}
+	other, ok := proto.GetExtension(named.Options(), packetv1.E_Element).(*packetv1.Element)
+	if !ok || len(other.GetCodes()) == 0 {
+		return nil, fmt.Errorf("codes_of %s has no codes", element.GetCodesOf())
+	}
+	return other.GetCodes(), nil
 }
 
 func kindOf(fd protoreflect.FieldDescriptor, lexical packetv1.Lexical) (kind, error) {

@@ -172,7 +172,7 @@ func textBounds(f *field) text {
 	case high != nil:
 		t = text{fmt.Sprintf("must be %d or less", *high), fmt.Sprintf("phải từ %d trở xuống", *high)}
 	}
-	for i, code := range f.Codes {
+	for i, code := range f.codes {
 		separator := ", "
 		if i == 0 {
 			separator = ": "

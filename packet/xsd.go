@@ -175,7 +175,7 @@ func (x *xsdWriter) element(m *message, f *field) {
 // closed, so they are documentation and no enumeration.
 func (m *message) about(f *field) string {
 	about := f.Vi
-	for i, code := range f.Codes {
+	for i, code := range f.codes {
 		separator := "; "
 		if i == 0 {
 			separator = ": "

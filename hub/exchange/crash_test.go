@@ -23,6 +23,7 @@ import (
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/hub/exchange"
 	"github.com/lienthong/lienthong/hub/ledger"
+	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/store/pebblestore"
 	"github.com/lienthong/lienthong/nodes/receipt"
 	"github.com/lienthong/lienthong/packet"
@@ -101,7 +102,7 @@ func openExchange(dir string) (*exchange.Service, *pebblestore.Store, error) {
 		return nil, nil, err
 	}
 	service, err := exchange.New(exchange.Config{
-		Store: s, Rights: &rights{receivers: map[string][]string{"H41": {"G22/cong", "G01/csdl"}}}, Codec: codec, Ledger: signer,
+		Store: s, Rights: &rights{receivers: map[string][]string{"H41": {"G22/cong", "G01/csdl"}}}, SpeaksFor: registry.SpeaksFor, Codec: codec, Ledger: signer,
 		Caller: func(ctx context.Context) (string, bool) {
 			sender, ok := ctx.Value(senderKey{}).(string)
 			return sender, ok

@@ -25,6 +25,7 @@ import (
 	"github.com/lienthong/lienthong/hub/exchange"
 	"github.com/lienthong/lienthong/hub/fault"
 	"github.com/lienthong/lienthong/hub/ledger"
+	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
 	"github.com/lienthong/lienthong/hub/store/pebblestore"
 	"github.com/lienthong/lienthong/packet"
@@ -175,6 +176,7 @@ func newService(t testing.TB, cfg exchange.Config) *exchange.Service {
 	if cfg.Codec == nil {
 		cfg.Codec = newCodec(t)
 	}
+	cfg.SpeaksFor = registry.SpeaksFor
 	cfg.Validator, cfg.Logger = validator, slog.New(slog.DiscardHandler)
 	service, err := exchange.New(cfg)
 	if err != nil {

@@ -95,6 +95,9 @@ type Config struct {
 	Rights Rights
 	Codec  Codec
 	Ledger Ledger
+	// SpeaksFor returns the organisation a node speaks for: its own, or the one it
+	// names; see registry.SpeaksFor.
+	SpeaksFor func(node, onBehalfOf string) (packet.Organisation, error)
 	// Caller returns the node id of who calls ("H41/motcua"), as authenticated.
 	Caller    func(context.Context) (string, bool)
 	Validator protovalidate.Validator
@@ -110,6 +113,7 @@ type Service struct {
 	exchangev1.UnimplementedExchangeServiceServer
 	store     Store
 	rights    Rights
+	speaksFor func(node, onBehalfOf string) (packet.Organisation, error)
 	codec     Codec
 	ledger    Ledger
 	caller    func(context.Context) (string, bool)
@@ -124,13 +128,13 @@ type Service struct {
 
 // New returns a Service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Rights == nil || cfg.Codec == nil || cfg.Ledger == nil || cfg.Caller == nil ||
+	if cfg.Store == nil || cfg.Rights == nil || cfg.SpeaksFor == nil || cfg.Codec == nil || cfg.Ledger == nil || cfg.Caller == nil ||
 		cfg.Validator == nil || cfg.Clock == nil || cfg.Logger == nil {
-		return nil, errors.New("exchange: Store, Rights, Codec, Ledger, Caller, Validator, Clock and Logger are required")
+		return nil, errors.New("exchange: Store, Rights, SpeaksFor, Codec, Ledger, Caller, Validator, Clock and Logger are required")
 	}
 	limits := cfg.Limits.withDefaults()
 	s := &Service{
-		store: cfg.Store, rights: cfg.Rights, codec: cfg.Codec, ledger: cfg.Ledger,
+		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor, codec: cfg.Codec, ledger: cfg.Ledger,
 		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
 		quota:   newQuota(limits),
 		inboxes: newInboxes(cfg.Store, cfg.Clock, limits),

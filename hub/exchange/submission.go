@@ -86,7 +86,7 @@ func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &invalid):
-		return fault.New(codes.InvalidArgument, "envelope_invalid", "envelope: "+err.Error(), "phong bì gói tin không hợp lệ: "+err.Error())
+		return fault.New(codes.InvalidArgument, "request_invalid", "envelope: "+err.Error(), "phong bì gói tin không hợp lệ: "+err.Error())
 	}
 	return fmt.Errorf("validate envelope: %w", err)
 }
@@ -99,13 +99,14 @@ func (s *Service) admit(sub *submission) error {
 	if err != nil {
 		var invalid *packet.InvalidError
 		if errors.As(err, &invalid) {
+			count := violations(invalid)
 			return fault.New(codes.InvalidArgument, "packet_invalid",
-				"the packet is not valid: "+violations(invalid, "%d violations, see findings"),
-				"gói tin không hợp lệ: "+violations(invalid, "%d lỗi, xem findings")).With(invalid.Findings)
+				fmt.Sprintf("the packet is not valid; violations: %d", count),
+				fmt.Sprintf("gói tin không hợp lệ; số lỗi: %d", count)).With(invalid.Findings)
 		}
 		return fmt.Errorf("decode packet: %w", err)
 	}
-	sub.speaksFor, err = speaksFor(sub.sender, env.GetOnBehalfOf())
+	sub.speaksFor, err = s.speaksFor(sub.sender, env.GetOnBehalfOf())
 	if err != nil {
 		return err
 	}
@@ -130,37 +131,14 @@ func (s *Service) admit(sub *submission) error {
 	return nil
 }
 
-func violations(invalid *packet.InvalidError, format string) string {
+func violations(invalid *packet.InvalidError) int {
 	count := 0
 	for _, f := range invalid.Findings {
 		if f.GetSeverity() != packetv1.Severity_SEVERITY_WARNING {
 			count++
 		}
 	}
-	return fmt.Sprintf(format, count)
-}
-
-// speaksFor returns the organisation a node speaks for: its own, or the one it
-// names, which must be its own or below.
-func speaksFor(node, onBehalfOf string) (packet.Organisation, error) {
-	code, _, _ := strings.Cut(node, "/")
-	own, err := packet.ParseOrganisation(code)
-	if err != nil {
-		return packet.Organisation{}, fmt.Errorf("organisation of node %s: %w", node, err)
-	}
-	if onBehalfOf == "" {
-		return own, nil
-	}
-	named, err := packet.ParseOrganisation(onBehalfOf)
-	if err != nil {
-		return packet.Organisation{}, fault.New(codes.InvalidArgument, "organisation_invalid",
-			"on_behalf_of is not an organisation code; allowed are G12.18 and 000.00.18.G12",
-			"on_behalf_of không phải mã cơ quan; dạng cho phép: G12.18 hoặc 000.00.18.G12").Because(err)
-	}
-	if !own.Contains(named) {
-		return packet.Organisation{}, notYours(own, named)
-	}
-	return named, nil
+	return count
 }
 
 // checkInCharge refuses a packet whose organisation in charge is not the
@@ -170,13 +148,9 @@ func checkInCharge(speaker, inCharge packet.Organisation) error {
 	if speaker.Contains(inCharge) || speaker.Level1() == inCharge {
 		return nil
 	}
-	return notYours(speaker, inCharge)
-}
-
-func notYours(own, named packet.Organisation) error {
 	return fault.New(codes.PermissionDenied, "organisation_not_yours",
-		fmt.Sprintf("a node that speaks for %s may not speak for %s; allowed are %s and organisations below it", own, named, own),
-		fmt.Sprintf("hệ thống của %s không được gửi thay cho %s; chỉ được gửi cho %s và các đơn vị trực thuộc", own, named, own))
+		fmt.Sprintf("a node that speaks for %s may not send packets of %s; allowed are %s and organisations below it", speaker, inCharge, speaker),
+		fmt.Sprintf("hệ thống của %s không được gửi gói tin của %s; chỉ được gửi cho %s và các đơn vị trực thuộc", speaker, inCharge, speaker))
 }
 
 // route returns the nodes an envelope goes to: all that hold a right, or those

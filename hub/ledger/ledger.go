@@ -19,6 +19,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/lienthong/lienthong/certs"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 )
 
@@ -86,7 +87,7 @@ func (l *Ledger) publish(path string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read: %w", err)
 	}
-	return writeSynced(path, []byte(l.verifierKey+"\n"), 0o644)
+	return certs.WriteFile(path, []byte(l.verifierKey+"\n"), 0o644)
 }
 
 // validName keeps hub names to what fits a host name, a URI and a note.
@@ -119,7 +120,7 @@ func create(dir, hub string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("generate: %w", err)
 	}
-	return private, writeSynced(filepath.Join(dir, keyFile), []byte(private+"\n"), 0o600)
+	return private, certs.WriteFile(filepath.Join(dir, keyFile), []byte(private+"\n"), 0o600)
 }
 
 // publicKey derives the verifier key, so that a lost or changed ledger.pub cannot
@@ -144,26 +145,6 @@ func publicKey(private string) (string, error) {
 		return "", fmt.Errorf("ledger key: %w", err)
 	}
 	return key, nil
-}
-
-// writeSynced writes a new file whole, or not at all, to stable storage.
-func writeSynced(path string, content []byte, mode fs.FileMode) error {
-	temporary, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return fmt.Errorf("create %s: %w", filepath.Base(path), err)
-	}
-	_, err = temporary.Write(content)
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Hub returns the name the ledger signs for.

@@ -23,6 +23,7 @@ import (
 	lookupv1 "github.com/lienthong/lienthong/gen/lienthong/lookup/v1"
 	"github.com/lienthong/lienthong/hub/fault"
 	"github.com/lienthong/lienthong/hub/lookup"
+	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
 	"github.com/lienthong/lienthong/hub/store/pebblestore"
 	"github.com/lienthong/lienthong/packet"
@@ -81,7 +82,7 @@ func start(t *testing.T, change ...func(*lookup.Config)) *hub {
 	if h.store, err = pebblestore.Open(t.TempDir(), pebblestore.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := lookup.Config{Rights: h.rights, Audit: h.store, Caller: rpc.NodeFrom, Clock: time.Now, Logger: slog.New(slog.DiscardHandler)}
+	cfg := lookup.Config{Rights: h.rights, SpeaksFor: registry.SpeaksFor, Audit: h.store, Caller: rpc.NodeFrom, Clock: time.Now, Logger: slog.New(slog.DiscardHandler)}
 	for _, alter := range change {
 		alter(&cfg)
 	}

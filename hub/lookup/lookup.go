@@ -41,6 +41,9 @@ type Audit interface {
 type Config struct {
 	Rights Rights
 	Audit  Audit
+	// SpeaksFor returns the organisation a node speaks for: its own, or the one it
+	// names; see registry.SpeaksFor.
+	SpeaksFor func(node, onBehalfOf string) (packet.Organisation, error)
 	// Caller returns the node id of who calls, as authenticated.
 	Caller func(context.Context) (string, bool)
 	Clock  func() time.Time
@@ -62,8 +65,8 @@ type Service struct {
 
 // New returns a Service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Rights == nil || cfg.Audit == nil || cfg.Caller == nil || cfg.Clock == nil || cfg.Logger == nil {
-		return nil, errors.New("lookup: Rights, Audit, Caller, Clock and Logger are required")
+	if cfg.Rights == nil || cfg.SpeaksFor == nil || cfg.Audit == nil || cfg.Caller == nil || cfg.Clock == nil || cfg.Logger == nil {
+		return nil, errors.New("lookup: Rights, SpeaksFor, Audit, Caller, Clock and Logger are required")
 	}
 	if cfg.Deadline == 0 {
 		cfg.Deadline = 30 * time.Second
@@ -110,7 +113,7 @@ func (s *Service) audit(ctx context.Context, record *lookupv1.AuditRecord, askEr
 }
 
 func (s *Service) ask(ctx context.Context, caller string, req *lookupv1.AskRequest, record *lookupv1.AuditRecord) ([]byte, error) {
-	organisation, err := speaksFor(caller, req.GetOnBehalfOf())
+	organisation, err := s.cfg.SpeaksFor(caller, req.GetOnBehalfOf())
 	if err != nil {
 		return nil, err
 	}
@@ -162,29 +165,6 @@ const maxErrorText = 1024
 
 func answerInvalid(en, vi string) error {
 	return fault.New(codes.Unknown, "answer_invalid", "the answering node sent "+en, "hệ thống trả lời gửi "+vi)
-}
-
-func speaksFor(node, onBehalfOf string) (packet.Organisation, error) {
-	code, _, _ := strings.Cut(node, "/")
-	own, err := packet.ParseOrganisation(code)
-	if err != nil {
-		return packet.Organisation{}, fmt.Errorf("organisation of node %s: %w", node, err)
-	}
-	if onBehalfOf == "" {
-		return own, nil
-	}
-	named, err := packet.ParseOrganisation(onBehalfOf)
-	if err != nil {
-		return packet.Organisation{}, fault.New(codes.InvalidArgument, "organisation_invalid",
-			"on_behalf_of is not an organisation code; allowed are G12.18 and 000.00.18.G12",
-			"on_behalf_of không phải mã cơ quan; dạng cho phép: G12.18 hoặc 000.00.18.G12").Because(err)
-	}
-	if !own.Contains(named) {
-		return packet.Organisation{}, fault.New(codes.PermissionDenied, "organisation_not_yours",
-			fmt.Sprintf("a node of %s speaks for %s and organisations below it only", own, own),
-			fmt.Sprintf("hệ thống của %s chỉ được tra cứu thay cho %s và các đơn vị trực thuộc", own, own))
-	}
-	return named, nil
 }
 
 // choose returns the node to ask: the one named, or the only one there may be.

@@ -1147,18 +1147,18 @@ var File_lienthong_exchange_v1_exchange_proto protoreflect.FileDescriptor
 
 const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\n" +
-	"$lienthong/exchange/v1/exchange.proto\x12\x15lienthong.exchange.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#lienthong/exchange/v1/receipt.proto\x1a\x1elienthong/fault/v1/fault.proto\x1a!lienthong/packet/v1/options.proto\"\xb0\x02\n" +
+	"$lienthong/exchange/v1/exchange.proto\x12\x15lienthong.exchange.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#lienthong/exchange/v1/receipt.proto\x1a\x1elienthong/fault/v1/fault.proto\x1a!lienthong/packet/v1/options.proto\"\xc1\x02\n" +
 	"\bEnvelope\x12.\n" +
 	"\x02id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18\x80\x012\x12^[A-Za-z0-9._:-]*$R\x02id\x12?\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x1f.lienthong.packet.v1.PacketTypeB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\x12A\n" +
 	"\x06format\x18\x03 \x01(\x0e2\x1d.lienthong.exchange.v1.FormatB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06format\x12!\n" +
-	"\acontent\x18\x04 \x01(\fB\a\xbaH\x04z\x02\x10\x01R\acontent\x12 \n" +
-	"\fon_behalf_of\x18\x05 \x01(\tR\n" +
-	"onBehalfOf\x12+\n" +
+	"\acontent\x18\x04 \x01(\fB\a\xbaH\x04z\x02\x10\x01R\acontent\x12)\n" +
+	"\fon_behalf_of\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18 R\n" +
+	"onBehalfOf\x123\n" +
 	"\n" +
-	"recipients\x18\x06 \x03(\tB\v\xbaH\b\x92\x01\x05\x10\xe8\a\x18\x01R\n" +
+	"recipients\x18\x06 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\xe8\a\x18\x01\"\x06r\x04\x10\x01\x18dR\n" +
 	"recipients\"\xa1\x02\n" +
 	"\x0eAcceptedPacket\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
@@ -1186,10 +1186,10 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12:\n" +
 	"\areceipt\x18\x02 \x01(\v2\x1e.lienthong.exchange.v1.ReceiptH\x00R\areceipt\x127\n" +
 	"\arefusal\x18\x03 \x01(\v2\x1b.lienthong.fault.v1.RefusalH\x00R\arefusalB\t\n" +
-	"\aoutcome\"J\n" +
+	"\aoutcome\"U\n" +
 	"\x0eReceiveRequest\x12\x16\n" +
-	"\x06credit\x18\x01 \x01(\rR\x06credit\x12 \n" +
-	"\vacknowledge\x18\x02 \x03(\x04R\vacknowledge\"v\n" +
+	"\x06credit\x18\x01 \x01(\rR\x06credit\x12+\n" +
+	"\vacknowledge\x18\x02 \x03(\x04B\t\xbaH\x06\x92\x01\x03\x10\x90NR\vacknowledge\"v\n" +
 	"\x0fReceiveResponse\x12?\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1f.lienthong.exchange.v1.DeliveryR\n" +

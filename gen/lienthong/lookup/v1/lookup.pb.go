@@ -532,11 +532,10 @@ var File_lienthong_lookup_v1_lookup_proto protoreflect.FileDescriptor
 
 const file_lienthong_lookup_v1_lookup_proto_rawDesc = "" +
 	"\n" +
-	" lienthong/lookup/v1/lookup.proto\x12\x13lienthong.lookup.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x9f\x01\n" +
+	" lienthong/lookup/v1/lookup.proto\x12\x13lienthong.lookup.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xbd\x01\n" +
 	"\n" +
-	"AskRequest\x12$\n" +
-	"\aservice\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x03\x18\xc8\x01R\aservice\x12\x1b\n" +
+	"AskRequest\x12B\n" +
+	"\aservice\x18\x01 \x01(\tB(\xbaH%r#\x18\xc8\x012\x1e^[A-Za-z0-9_.]+/[A-Za-z0-9_]+$R\aservice\x12\x1b\n" +
 	"\x04node\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04node\x12)\n" +
 	"\fon_behalf_of\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18 R\n" +
 	"onBehalfOf\x12#\n" +

@@ -163,7 +163,10 @@ type Element struct {
 	// Identifies or describes a person: masked in findings, logs and public pages.
 	Personal bool `protobuf:"varint,7,opt,name=personal,proto3" json:"personal,omitempty"`
 	// Values with a known meaning. Others are kept and shown as they are.
-	Codes         []*Code `protobuf:"bytes,8,rep,name=codes,proto3" json:"codes,omitempty"`
+	Codes []*Code `protobuf:"bytes,8,rep,name=codes,proto3" json:"codes,omitempty"`
+	// Field whose codes these are, by full name, where a list stands at another
+	// field already, e.g. "lienthong.packet.v1.MSyncDocument.status".
+	CodesOf       string `protobuf:"bytes,9,opt,name=codes_of,json=codesOf,proto3" json:"codes_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -252,6 +255,13 @@ func (x *Element) GetCodes() []*Code {
 		return x.Codes
 	}
 	return nil
+}
+
+func (x *Element) GetCodesOf() string {
+	if x != nil {
+		return x.CodesOf
+	}
+	return ""
 }
 
 // One entry of a code list.
@@ -512,7 +522,7 @@ var File_lienthong_packet_v1_options_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"!lienthong/packet/v1/options.proto\x12\x13lienthong.packet.v1\x1a google/protobuf/descriptor.proto\"\x84\x02\n" +
+	"!lienthong/packet/v1/options.proto\x12\x13lienthong.packet.v1\x1a google/protobuf/descriptor.proto\"\x9f\x02\n" +
 	"\aElement\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x0e\n" +
@@ -521,7 +531,8 @@ const file_lienthong_packet_v1_options_proto_rawDesc = "" +
 	"\brequired\x18\x05 \x01(\bR\brequired\x12\x1a\n" +
 	"\bnullable\x18\x06 \x01(\bR\bnullable\x12\x1a\n" +
 	"\bpersonal\x18\a \x01(\bR\bpersonal\x12/\n" +
-	"\x05codes\x18\b \x03(\v2\x19.lienthong.packet.v1.CodeR\x05codes\"X\n" +
+	"\x05codes\x18\b \x03(\v2\x19.lienthong.packet.v1.CodeR\x05codes\x12\x19\n" +
+	"\bcodes_of\x18\t \x01(\tR\acodesOf\"X\n" +
 	"\x04Code\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x05R\x05value\x12\x0e\n" +
 	"\x02vi\x18\x02 \x01(\tR\x02vi\x12\x0e\n" +

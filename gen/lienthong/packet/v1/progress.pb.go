@@ -155,7 +155,7 @@ var File_lienthong_packet_v1_progress_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_progress_proto_rawDesc = "" +
 	"\n" +
-	"\"lienthong/packet/v1/progress.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xfe\f\n" +
+	"\"lienthong/packet/v1/progress.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xbe\t\n" +
 	"\x0fMDocumentTraces\x12a\n" +
 	"\vdocument_id\x18\x01 \x01(\tB@\xbaH\x04r\x02\x10\x01\xba\xc8\x185\n" +
 	"\n" +
@@ -170,11 +170,9 @@ const file_lienthong_packet_v1_progress_proto_rawDesc = "" +
 	"\fdate_created\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB2\xbaH\x03\xc8\x01\x01\xba\xc8\x18(\n" +
 	"\vDateCreated\x1a\x17Thời điểm xử lý(\x01R\vDateCreated\x12C\n" +
 	"\acomment\x18\x06 \x01(\tB$\xba\xc8\x18 \n" +
-	"\aComment\x1a\x13Nội dung xử lý8\x01H\x00R\aComment\x88\x01\x01\x12\xaa\x04\n" +
-	"\x06status\x18\a \x01(\x05B\x8c\x04\xba\xc8\x18\x87\x04\n" +
-	"\x06Status\x1a\x16Trạng thái hồ sơB&\b\x01\x12\x10Mới đăng ký\x1a\x10newly registeredB$\b\x02\x12\x16Được tiếp nhận\x1a\breceivedB;\b\x03\x12\x1dKhông được tiếp nhận\x1a\x16not received (refused) \x01B\x1e\b\x04\x12\x0eĐang xử lý\x1a\n" +
-	"in processB9\b\x05\x12 Yêu cầu bổ sung giấy tờ\x1a\x13supplement requiredBF\b\x06\x120Yêu cầu thực hiện nghĩa vụ tài chính\x1a\x10payment requiredBE\b\a\x12#Công dân yêu cầu rút hồ sơ\x1a\x1awithdrawn by the applicant \x01B\x1e\b\b\x12\x0fDừng xử lý\x1a\astopped \x01B!\b\t\x12\x12Đã xử lý xong\x1a\tprocessedB-\b\n" +
-	"\x12\x16Đã trả kết quả\x1a\x0fresult returned \x01H\x01R\x06Status\x88\x01\x01\x12\xe5\x01\n" +
+	"\aComment\x1a\x13Nội dung xử lý8\x01H\x00R\aComment\x88\x01\x01\x12k\n" +
+	"\x06status\x18\a \x01(\x05BN\xba\xc8\x18J\n" +
+	"\x06Status\x1a\x16Trạng thái hồ sơJ(lienthong.packet.v1.MSyncDocument.statusH\x01R\x06Status\x88\x01\x01\x12\xe5\x01\n" +
 	"\x1forganization_incharge_id_level1\x18\b \x01(\tB\x9d\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\x91\x01\n" +
 	"\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x1cOrganizationInchargeIdLevel1\x12\x94\x01\n" +
 	"\x1aorganization_incharge_name\x18\t \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
