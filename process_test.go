@@ -265,6 +265,23 @@ func TestSubmitSaysWhatIsRefused(t *testing.T) {
 	}
 }
 
+func TestANodeThatLostItsKeyJoinsAgain(t *testing.T) {
+	t.Parallel()
+	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
+	admin := filepath.Join(data, "admin")
+	startHub(t, data, freeAddress(t), freeAddress(t))
+	lost := enrol(t, admin, "H41/motcua", "one-stop")
+	enrol(t, admin, "G22/portal", "portal")
+	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
+	again := filepath.Join(t.TempDir(), "again")
+	must(t, "node", "join", "--token", token.FindString(must(t, "admin", "--profile", admin, "node", "token", "H41/motcua")), "--profile", again)
+	must(t, "node", "submit", "--profile", again, filepath.Join(files, "dossier.xml"))
+	got := lienthong(t, "", "node", "submit", "--profile", lost, filepath.Join(files, "progress.xml"))
+	if got.code != 1 || !strings.Contains(got.stdout, "certificate_superseded") {
+		t.Errorf("the certificate before: exit code %d, %q", got.code, got.stdout+got.stderr)
+	}
+}
+
 func TestPacketCommands(t *testing.T) {
 	t.Parallel()
 	files := samplesDir(t)

@@ -22,6 +22,7 @@ type Organisations interface {
 // Nodes keeps nodes.
 type Nodes interface {
 	CreateNode(context.Context, *registryv1.CreateNodeRequest) (*registryv1.CreateNodeResponse, error)
+	IssueToken(context.Context, *registryv1.IssueTokenRequest) (*registryv1.IssueTokenResponse, error)
 	ListNodes(context.Context, *registryv1.ListNodesRequest) (*registryv1.ListNodesResponse, error)
 	SetNodeState(context.Context, *registryv1.SetNodeStateRequest) (*registryv1.SetNodeStateResponse, error)
 }
@@ -73,6 +74,13 @@ func (s *RegistryService) ListOrganisations(ctx context.Context, req *registryv1
 func (s *RegistryService) CreateNode(ctx context.Context, req *registryv1.CreateNodeRequest) (*registryv1.CreateNodeResponse, error) {
 	answer, err := s.registry.CreateNode(ctx, req)
 	s.changes.log(ctx, "create node", err, slog.String("node", req.GetId()), slog.String("kind", req.GetKind().String()))
+	return answer, err
+}
+
+// IssueToken implements RegistryService.
+func (s *RegistryService) IssueToken(ctx context.Context, req *registryv1.IssueTokenRequest) (*registryv1.IssueTokenResponse, error) {
+	answer, err := s.registry.IssueToken(ctx, req)
+	s.changes.log(ctx, "issue token", err, slog.String("node", req.GetId()))
 	return answer, err
 }
 

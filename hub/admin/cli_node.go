@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
 	"github.com/lienthong/lienthong/packet"
@@ -21,7 +22,7 @@ another hub. It is registered here, joins with the token it is given, and then
 proves itself with the certificate it got.`,
 		Example: `  lienthong admin node add H41/motcua --kind one-stop
   lienthong admin node list`,
-	}, r.nodeAdd(), r.nodeList(),
+	}, r.nodeAdd(), r.nodeToken(), r.nodeList(),
 		r.nodeState("suspend", registryv1.NodeState_NODE_STATE_SUSPENDED,
 			"Stop a node for a while",
 			"Stops a node: its live connections end within a second and it cannot call the hub.\nPackets for it keep waiting in its inbox. It can be activated again."),
@@ -58,7 +59,9 @@ The organisation must be registered. Names are written with a-z, 0-9 and hyphens
 				if err != nil {
 					return err
 				}
-				return r.print(cmd, answer, func(to io.Writer) error { return sayToken(to, answer) })
+				return r.print(cmd, answer, func(to io.Writer) error {
+					return sayToken(to, "is registered", answer.GetNode(), answer)
+				})
 			})
 		},
 	}
@@ -67,16 +70,46 @@ The organisation must be registered. Names are written with a-z, 0-9 and hyphens
 	return cmd
 }
 
-func sayToken(to io.Writer, created *registryv1.CreateNodeResponse) error {
-	id := created.GetNode().GetId()
-	return say(to, `Node %s is registered. It joins with this token, once, until %s:
+// tokenGiven is an answer that holds a token.
+type tokenGiven interface {
+	GetToken() string
+	GetTokenExpiresAt() *timestamppb.Timestamp
+}
+
+func sayToken(to io.Writer, what string, node *registryv1.Node, given tokenGiven) error {
+	return say(to, `Node %s %s. It joins with this token, once, until %s:
 
 %s
 
 On the node's machine:
 
 lienthong node join --token %s --profile %s
-`, id, moment(created.GetTokenExpiresAt(), "it is used"), created.GetToken(), created.GetToken(), strings.ReplaceAll(id, "/", "-"))
+`, node.GetId(), what, moment(given.GetTokenExpiresAt(), "it is used"), given.GetToken(), given.GetToken(), strings.ReplaceAll(node.GetId(), "/", "-"))
+}
+
+func (r *remote) nodeToken() *cobra.Command {
+	return &cobra.Command{
+		Use:   "token ID",
+		Short: "Give a node another token to join with",
+		Long: `Gives a node that is registered another single-use token: one whose first token has
+expired or was lost, or one that has lost its key or whose certificate has ended. An
+earlier token that was not used is void from now on; a certificate stays good until
+the new token is used. Joining into the same profile directory keeps the node's key.`,
+		Example: "  lienthong admin node token H41/motcua",
+		Args:    one("a node id, e.g. H41/motcua"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true
+			return r.call(cmd, func(ctx context.Context, hub registryv1.RegistryServiceClient) error {
+				answer, err := hub.IssueToken(ctx, &registryv1.IssueTokenRequest{Id: args[0]})
+				if err != nil {
+					return err
+				}
+				return r.print(cmd, answer, func(to io.Writer) error {
+					return sayToken(to, "has a new token", answer.GetNode(), answer)
+				})
+			})
+		},
+	}
 }
 
 func (r *remote) nodeList() *cobra.Command {

@@ -228,7 +228,7 @@ func TestHelpNamesEveryCommandWithAnExample(t *testing.T) {
 			t.Errorf("%s lacks a long help or an example", cmd.CommandPath())
 		}
 	}
-	if count != 13 {
-		t.Errorf("%d commands; want 13", count)
+	if count != 14 {
+		t.Errorf("%d commands; want 14", count)
 	}
 }

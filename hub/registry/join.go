@@ -72,13 +72,15 @@ func (r *Registry) Join(ctx context.Context, req *enrolmentv1.JoinRequest) (*enr
 		return nil, fmt.Errorf("join: %w", err)
 	}
 	var chain [][]byte
+	rejoined := false
 	err = r.update(ctx, func(d *draft) error {
 		if err := d.checkToken(req, r.cfg.Clock()); err != nil {
 			return err
 		}
 		id := nodeOf(req)
-		stored := d.tokens[id] // unused: then the node is pending, for revoking it drops the token
+		stored := d.tokens[id] // unused: then the node is pending or active, for other states drop the token
 		if len(stored.GetUsedKeySha256()) == 0 {
+			rejoined = d.nodes[id].GetState() == active
 			if stored, err = r.useToken(d, id, key, req.GetCertificateRequest()); err != nil {
 				return err
 			}
@@ -91,6 +93,9 @@ func (r *Registry) Join(ctx context.Context, req *enrolmentv1.JoinRequest) (*enr
 	})
 	if err != nil {
 		return nil, err
+	}
+	if rejoined { // what lives by the certificate before ends with it
+		r.cfg.Ended(nodeOf(req))
 	}
 	answer := &enrolmentv1.JoinResponse{CertificateChain: chain, LedgerKey: r.cfg.LedgerKey}
 	for _, root := range r.cfg.Issuer.Roots() {

@@ -63,13 +63,49 @@ func (r *Registry) CreateNode(ctx context.Context, req *registryv1.CreateNodeReq
 	}, nil
 }
 
+// IssueToken gives a node that is pending or active another token in place of the
+// one before. When it is used, the certificate before it ends. Errors:
+// INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION where the node is suspended or
+// revoked.
+func (r *Registry) IssueToken(ctx context.Context, req *registryv1.IssueTokenRequest) (*registryv1.IssueTokenResponse, error) {
+	var wrong violations
+	_, identity, _ := wrong.node("id", req.GetId())
+	if err := wrong.err(codes.InvalidArgument, "node_invalid"); err != nil {
+		return nil, err
+	}
+	token, err := r.newToken(identity, r.cfg.Clock())
+	if err != nil {
+		return nil, err
+	}
+	var node *registryv1.Node
+	err = r.update(ctx, func(d *draft) error {
+		known := d.nodes[identity.String()]
+		switch {
+		case known == nil:
+			return unknownNode(identity.String())
+		case known.GetState() != pending && known.GetState() != active:
+			return fault.New(codes.FailedPrecondition, "node_state",
+				fmt.Sprintf("node %s is %s and cannot join; activate it first, or register a new node", known.GetId(), stateName(known.GetState())),
+				fmt.Sprintf("hệ thống %s %s nên không thể đăng ký lại; hãy kích hoạt lại, hoặc đăng ký hệ thống mới", known.GetId(), stateNameVI(known.GetState())))
+		}
+		node = proto.CloneOf(known)
+		d.putToken(known.GetId(), token.stored)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &registryv1.IssueTokenResponse{Node: node, Token: token.text, TokenExpiresAt: token.stored.GetExpiresAt()}, nil
+}
+
 // ListNodes returns all nodes by id.
 func (r *Registry) ListNodes(context.Context, *registryv1.ListNodesRequest) (*registryv1.ListNodesResponse, error) {
 	return &registryv1.ListNodesResponse{Nodes: sorted(r.current.Load().nodes, (*registryv1.Node).GetId)}, nil
 }
 
 // SetNodeState suspends a node, brings it back, or revokes it for good; a state
-// that it has already changes nothing. A revoked node's token dies with it.
+// that it has already changes nothing. A token that is left dies when the node is
+// suspended or revoked.
 // Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION where the state it is
 // in does not lead there.
 func (r *Registry) SetNodeState(ctx context.Context, req *registryv1.SetNodeStateRequest) (*registryv1.SetNodeStateResponse, error) {
@@ -93,7 +129,8 @@ func (r *Registry) SetNodeState(ctx context.Context, req *registryv1.SetNodeStat
 		}
 		node.State = req.GetState()
 		d.putNode(proto.CloneOf(node))
-		if node.GetState() == revoked && d.tokens[node.GetId()] != nil {
+		// A token that is left would make the node active again.
+		if node.GetState() != active && d.tokens[node.GetId()] != nil {
 			d.dropToken(node.GetId())
 		}
 		return nil

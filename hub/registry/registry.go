@@ -61,8 +61,8 @@ type Config struct {
 	TokenValidity time.Duration
 	// CertificateValidity defaults to certs.DefaultNodeValidity.
 	CertificateValidity time.Duration
-	// Ended is told of a node that is no longer welcome, once Authenticate refuses
-	// it. It must not block. Nil: nobody is told.
+	// Ended is told of a node that is no longer welcome, or not with the certificate
+	// it had, once Authenticate refuses it. It must not block. Nil: nobody is told.
 	Ended func(node string)
 	// Clock, Random and Logger default to time.Now, crypto/rand and slog.Default.
 	Clock  func() time.Time

@@ -103,7 +103,7 @@ func errShuttingDown() error {
 }
 
 func errNoLongerWelcome() error {
-	return fault.New(codes.PermissionDenied, "node_not_active", "an administrator has suspended or revoked this node", "quản trị viên đã tạm dừng hoặc thu hồi hệ thống này")
+	return fault.New(codes.PermissionDenied, "node_not_active", "this node was suspended or revoked, or joined anew with another certificate", "hệ thống này đã bị tạm dừng hoặc thu hồi, hoặc đã đăng ký lại bằng chứng thư khác")
 }
 
 func errTooManyCalls() error {

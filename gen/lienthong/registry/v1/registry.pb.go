@@ -705,6 +705,116 @@ func (x *CreateNodeResponse) GetTokenExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// Request of RegistryService.IssueToken.
+type IssueTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Node, PENDING or ACTIVE.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueTokenRequest) Reset() {
+	*x = IssueTokenRequest{}
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueTokenRequest) ProtoMessage() {}
+
+func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueTokenRequest.ProtoReflect.Descriptor instead.
+func (*IssueTokenRequest) Descriptor() ([]byte, []int) {
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *IssueTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// Answer of RegistryService.IssueToken.
+type IssueTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node.
+	Node *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Single-use token for `lienthong node join`. Shown once; the hub keeps a hash.
+	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// When the token ends.
+	TokenExpiresAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=token_expires_at,json=tokenExpiresAt,proto3" json:"token_expires_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *IssueTokenResponse) Reset() {
+	*x = IssueTokenResponse{}
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueTokenResponse) ProtoMessage() {}
+
+func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueTokenResponse.ProtoReflect.Descriptor instead.
+func (*IssueTokenResponse) Descriptor() ([]byte, []int) {
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *IssueTokenResponse) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *IssueTokenResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *IssueTokenResponse) GetTokenExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TokenExpiresAt
+	}
+	return nil
+}
+
 // Request of RegistryService.ListNodes.
 type ListNodesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -714,7 +824,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[9]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +836,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[9]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +849,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{9}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{11}
 }
 
 // Answer of RegistryService.ListNodes.
@@ -753,7 +863,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[10]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +875,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[10]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +888,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{10}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -801,7 +911,7 @@ type SetNodeStateRequest struct {
 
 func (x *SetNodeStateRequest) Reset() {
 	*x = SetNodeStateRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +923,7 @@ func (x *SetNodeStateRequest) String() string {
 func (*SetNodeStateRequest) ProtoMessage() {}
 
 func (x *SetNodeStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +936,7 @@ func (x *SetNodeStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeStateRequest.ProtoReflect.Descriptor instead.
 func (*SetNodeStateRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{11}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SetNodeStateRequest) GetId() string {
@@ -854,7 +964,7 @@ type SetNodeStateResponse struct {
 
 func (x *SetNodeStateResponse) Reset() {
 	*x = SetNodeStateResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +976,7 @@ func (x *SetNodeStateResponse) String() string {
 func (*SetNodeStateResponse) ProtoMessage() {}
 
 func (x *SetNodeStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +989,7 @@ func (x *SetNodeStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeStateResponse.ProtoReflect.Descriptor instead.
 func (*SetNodeStateResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{12}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SetNodeStateResponse) GetNode() *Node {
@@ -900,7 +1010,7 @@ type GrantRightRequest struct {
 
 func (x *GrantRightRequest) Reset() {
 	*x = GrantRightRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1022,7 @@ func (x *GrantRightRequest) String() string {
 func (*GrantRightRequest) ProtoMessage() {}
 
 func (x *GrantRightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1035,7 @@ func (x *GrantRightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRightRequest.ProtoReflect.Descriptor instead.
 func (*GrantRightRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{13}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GrantRightRequest) GetRight() *Right {
@@ -946,7 +1056,7 @@ type GrantRightResponse struct {
 
 func (x *GrantRightResponse) Reset() {
 	*x = GrantRightResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1068,7 @@ func (x *GrantRightResponse) String() string {
 func (*GrantRightResponse) ProtoMessage() {}
 
 func (x *GrantRightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1081,7 @@ func (x *GrantRightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRightResponse.ProtoReflect.Descriptor instead.
 func (*GrantRightResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{14}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GrantRightResponse) GetRight() *Right {
@@ -990,7 +1100,7 @@ type ListRightsRequest struct {
 
 func (x *ListRightsRequest) Reset() {
 	*x = ListRightsRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1112,7 @@ func (x *ListRightsRequest) String() string {
 func (*ListRightsRequest) ProtoMessage() {}
 
 func (x *ListRightsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1125,7 @@ func (x *ListRightsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRightsRequest.ProtoReflect.Descriptor instead.
 func (*ListRightsRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{15}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 // Answer of RegistryService.ListRights.
@@ -1029,7 +1139,7 @@ type ListRightsResponse struct {
 
 func (x *ListRightsResponse) Reset() {
 	*x = ListRightsResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1151,7 @@ func (x *ListRightsResponse) String() string {
 func (*ListRightsResponse) ProtoMessage() {}
 
 func (x *ListRightsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1164,7 @@ func (x *ListRightsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRightsResponse.ProtoReflect.Descriptor instead.
 func (*ListRightsResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListRightsResponse) GetRights() []*Right {
@@ -1075,7 +1185,7 @@ type RevokeRightRequest struct {
 
 func (x *RevokeRightRequest) Reset() {
 	*x = RevokeRightRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1197,7 @@ func (x *RevokeRightRequest) String() string {
 func (*RevokeRightRequest) ProtoMessage() {}
 
 func (x *RevokeRightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1210,7 @@ func (x *RevokeRightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRightRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRightRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RevokeRightRequest) GetId() string {
@@ -1119,7 +1229,7 @@ type RevokeRightResponse struct {
 
 func (x *RevokeRightResponse) Reset() {
 	*x = RevokeRightResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1241,7 @@ func (x *RevokeRightResponse) String() string {
 func (*RevokeRightResponse) ProtoMessage() {}
 
 func (x *RevokeRightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1254,7 @@ func (x *RevokeRightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRightResponse.ProtoReflect.Descriptor instead.
 func (*RevokeRightResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{18}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 var File_lienthong_registry_v1_registry_proto protoreflect.FileDescriptor
@@ -1189,6 +1299,12 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\x12CreateNodeResponse\x12/\n" +
 	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12D\n" +
+	"\x10token_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0etokenExpiresAt\".\n" +
+	"\x11IssueTokenRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x02id\"\xa1\x01\n" +
+	"\x12IssueTokenResponse\x12/\n" +
+	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12D\n" +
 	"\x10token_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0etokenExpiresAt\"\x12\n" +
 	"\x10ListNodesRequest\"F\n" +
 	"\x11ListNodesResponse\x121\n" +
@@ -1219,12 +1335,14 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\x12NODE_STATE_PENDING\x10\x01\x12\x15\n" +
 	"\x11NODE_STATE_ACTIVE\x10\x02\x12\x18\n" +
 	"\x14NODE_STATE_SUSPENDED\x10\x03\x12\x16\n" +
-	"\x12NODE_STATE_REVOKED\x10\x042\xd6\x06\n" +
+	"\x12NODE_STATE_REVOKED\x10\x042\xb9\a\n" +
 	"\x0fRegistryService\x12s\n" +
 	"\x10PutOrganisations\x12..lienthong.registry.v1.PutOrganisationsRequest\x1a/.lienthong.registry.v1.PutOrganisationsResponse\x12v\n" +
 	"\x11ListOrganisations\x12/.lienthong.registry.v1.ListOrganisationsRequest\x1a0.lienthong.registry.v1.ListOrganisationsResponse\x12a\n" +
 	"\n" +
-	"CreateNode\x12(.lienthong.registry.v1.CreateNodeRequest\x1a).lienthong.registry.v1.CreateNodeResponse\x12^\n" +
+	"CreateNode\x12(.lienthong.registry.v1.CreateNodeRequest\x1a).lienthong.registry.v1.CreateNodeResponse\x12a\n" +
+	"\n" +
+	"IssueToken\x12(.lienthong.registry.v1.IssueTokenRequest\x1a).lienthong.registry.v1.IssueTokenResponse\x12^\n" +
 	"\tListNodes\x12'.lienthong.registry.v1.ListNodesRequest\x1a(.lienthong.registry.v1.ListNodesResponse\x12g\n" +
 	"\fSetNodeState\x12*.lienthong.registry.v1.SetNodeStateRequest\x1a+.lienthong.registry.v1.SetNodeStateResponse\x12a\n" +
 	"\n" +
@@ -1246,7 +1364,7 @@ func file_lienthong_registry_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_lienthong_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lienthong_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_lienthong_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_lienthong_registry_v1_registry_proto_goTypes = []any{
 	(NodeKind)(0),                     // 0: lienthong.registry.v1.NodeKind
 	(NodeState)(0),                    // 1: lienthong.registry.v1.NodeState
@@ -1259,58 +1377,64 @@ var file_lienthong_registry_v1_registry_proto_goTypes = []any{
 	(*ListOrganisationsResponse)(nil), // 8: lienthong.registry.v1.ListOrganisationsResponse
 	(*CreateNodeRequest)(nil),         // 9: lienthong.registry.v1.CreateNodeRequest
 	(*CreateNodeResponse)(nil),        // 10: lienthong.registry.v1.CreateNodeResponse
-	(*ListNodesRequest)(nil),          // 11: lienthong.registry.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),         // 12: lienthong.registry.v1.ListNodesResponse
-	(*SetNodeStateRequest)(nil),       // 13: lienthong.registry.v1.SetNodeStateRequest
-	(*SetNodeStateResponse)(nil),      // 14: lienthong.registry.v1.SetNodeStateResponse
-	(*GrantRightRequest)(nil),         // 15: lienthong.registry.v1.GrantRightRequest
-	(*GrantRightResponse)(nil),        // 16: lienthong.registry.v1.GrantRightResponse
-	(*ListRightsRequest)(nil),         // 17: lienthong.registry.v1.ListRightsRequest
-	(*ListRightsResponse)(nil),        // 18: lienthong.registry.v1.ListRightsResponse
-	(*RevokeRightRequest)(nil),        // 19: lienthong.registry.v1.RevokeRightRequest
-	(*RevokeRightResponse)(nil),       // 20: lienthong.registry.v1.RevokeRightResponse
-	(*timestamppb.Timestamp)(nil),     // 21: google.protobuf.Timestamp
-	(v1.PacketType)(0),                // 22: lienthong.packet.v1.PacketType
+	(*IssueTokenRequest)(nil),         // 11: lienthong.registry.v1.IssueTokenRequest
+	(*IssueTokenResponse)(nil),        // 12: lienthong.registry.v1.IssueTokenResponse
+	(*ListNodesRequest)(nil),          // 13: lienthong.registry.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),         // 14: lienthong.registry.v1.ListNodesResponse
+	(*SetNodeStateRequest)(nil),       // 15: lienthong.registry.v1.SetNodeStateRequest
+	(*SetNodeStateResponse)(nil),      // 16: lienthong.registry.v1.SetNodeStateResponse
+	(*GrantRightRequest)(nil),         // 17: lienthong.registry.v1.GrantRightRequest
+	(*GrantRightResponse)(nil),        // 18: lienthong.registry.v1.GrantRightResponse
+	(*ListRightsRequest)(nil),         // 19: lienthong.registry.v1.ListRightsRequest
+	(*ListRightsResponse)(nil),        // 20: lienthong.registry.v1.ListRightsResponse
+	(*RevokeRightRequest)(nil),        // 21: lienthong.registry.v1.RevokeRightRequest
+	(*RevokeRightResponse)(nil),       // 22: lienthong.registry.v1.RevokeRightResponse
+	(*timestamppb.Timestamp)(nil),     // 23: google.protobuf.Timestamp
+	(v1.PacketType)(0),                // 24: lienthong.packet.v1.PacketType
 }
 var file_lienthong_registry_v1_registry_proto_depIdxs = []int32{
 	0,  // 0: lienthong.registry.v1.Node.kind:type_name -> lienthong.registry.v1.NodeKind
 	1,  // 1: lienthong.registry.v1.Node.state:type_name -> lienthong.registry.v1.NodeState
-	21, // 2: lienthong.registry.v1.Node.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	21, // 3: lienthong.registry.v1.Node.created_at:type_name -> google.protobuf.Timestamp
-	22, // 4: lienthong.registry.v1.Right.types:type_name -> lienthong.packet.v1.PacketType
-	21, // 5: lienthong.registry.v1.Right.expires_at:type_name -> google.protobuf.Timestamp
+	23, // 2: lienthong.registry.v1.Node.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	23, // 3: lienthong.registry.v1.Node.created_at:type_name -> google.protobuf.Timestamp
+	24, // 4: lienthong.registry.v1.Right.types:type_name -> lienthong.packet.v1.PacketType
+	23, // 5: lienthong.registry.v1.Right.expires_at:type_name -> google.protobuf.Timestamp
 	2,  // 6: lienthong.registry.v1.PutOrganisationsRequest.organisations:type_name -> lienthong.registry.v1.Organisation
 	2,  // 7: lienthong.registry.v1.ListOrganisationsResponse.organisations:type_name -> lienthong.registry.v1.Organisation
 	0,  // 8: lienthong.registry.v1.CreateNodeRequest.kind:type_name -> lienthong.registry.v1.NodeKind
 	3,  // 9: lienthong.registry.v1.CreateNodeResponse.node:type_name -> lienthong.registry.v1.Node
-	21, // 10: lienthong.registry.v1.CreateNodeResponse.token_expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 11: lienthong.registry.v1.ListNodesResponse.nodes:type_name -> lienthong.registry.v1.Node
-	1,  // 12: lienthong.registry.v1.SetNodeStateRequest.state:type_name -> lienthong.registry.v1.NodeState
-	3,  // 13: lienthong.registry.v1.SetNodeStateResponse.node:type_name -> lienthong.registry.v1.Node
-	4,  // 14: lienthong.registry.v1.GrantRightRequest.right:type_name -> lienthong.registry.v1.Right
-	4,  // 15: lienthong.registry.v1.GrantRightResponse.right:type_name -> lienthong.registry.v1.Right
-	4,  // 16: lienthong.registry.v1.ListRightsResponse.rights:type_name -> lienthong.registry.v1.Right
-	5,  // 17: lienthong.registry.v1.RegistryService.PutOrganisations:input_type -> lienthong.registry.v1.PutOrganisationsRequest
-	7,  // 18: lienthong.registry.v1.RegistryService.ListOrganisations:input_type -> lienthong.registry.v1.ListOrganisationsRequest
-	9,  // 19: lienthong.registry.v1.RegistryService.CreateNode:input_type -> lienthong.registry.v1.CreateNodeRequest
-	11, // 20: lienthong.registry.v1.RegistryService.ListNodes:input_type -> lienthong.registry.v1.ListNodesRequest
-	13, // 21: lienthong.registry.v1.RegistryService.SetNodeState:input_type -> lienthong.registry.v1.SetNodeStateRequest
-	15, // 22: lienthong.registry.v1.RegistryService.GrantRight:input_type -> lienthong.registry.v1.GrantRightRequest
-	17, // 23: lienthong.registry.v1.RegistryService.ListRights:input_type -> lienthong.registry.v1.ListRightsRequest
-	19, // 24: lienthong.registry.v1.RegistryService.RevokeRight:input_type -> lienthong.registry.v1.RevokeRightRequest
-	6,  // 25: lienthong.registry.v1.RegistryService.PutOrganisations:output_type -> lienthong.registry.v1.PutOrganisationsResponse
-	8,  // 26: lienthong.registry.v1.RegistryService.ListOrganisations:output_type -> lienthong.registry.v1.ListOrganisationsResponse
-	10, // 27: lienthong.registry.v1.RegistryService.CreateNode:output_type -> lienthong.registry.v1.CreateNodeResponse
-	12, // 28: lienthong.registry.v1.RegistryService.ListNodes:output_type -> lienthong.registry.v1.ListNodesResponse
-	14, // 29: lienthong.registry.v1.RegistryService.SetNodeState:output_type -> lienthong.registry.v1.SetNodeStateResponse
-	16, // 30: lienthong.registry.v1.RegistryService.GrantRight:output_type -> lienthong.registry.v1.GrantRightResponse
-	18, // 31: lienthong.registry.v1.RegistryService.ListRights:output_type -> lienthong.registry.v1.ListRightsResponse
-	20, // 32: lienthong.registry.v1.RegistryService.RevokeRight:output_type -> lienthong.registry.v1.RevokeRightResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	23, // 10: lienthong.registry.v1.CreateNodeResponse.token_expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 11: lienthong.registry.v1.IssueTokenResponse.node:type_name -> lienthong.registry.v1.Node
+	23, // 12: lienthong.registry.v1.IssueTokenResponse.token_expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 13: lienthong.registry.v1.ListNodesResponse.nodes:type_name -> lienthong.registry.v1.Node
+	1,  // 14: lienthong.registry.v1.SetNodeStateRequest.state:type_name -> lienthong.registry.v1.NodeState
+	3,  // 15: lienthong.registry.v1.SetNodeStateResponse.node:type_name -> lienthong.registry.v1.Node
+	4,  // 16: lienthong.registry.v1.GrantRightRequest.right:type_name -> lienthong.registry.v1.Right
+	4,  // 17: lienthong.registry.v1.GrantRightResponse.right:type_name -> lienthong.registry.v1.Right
+	4,  // 18: lienthong.registry.v1.ListRightsResponse.rights:type_name -> lienthong.registry.v1.Right
+	5,  // 19: lienthong.registry.v1.RegistryService.PutOrganisations:input_type -> lienthong.registry.v1.PutOrganisationsRequest
+	7,  // 20: lienthong.registry.v1.RegistryService.ListOrganisations:input_type -> lienthong.registry.v1.ListOrganisationsRequest
+	9,  // 21: lienthong.registry.v1.RegistryService.CreateNode:input_type -> lienthong.registry.v1.CreateNodeRequest
+	11, // 22: lienthong.registry.v1.RegistryService.IssueToken:input_type -> lienthong.registry.v1.IssueTokenRequest
+	13, // 23: lienthong.registry.v1.RegistryService.ListNodes:input_type -> lienthong.registry.v1.ListNodesRequest
+	15, // 24: lienthong.registry.v1.RegistryService.SetNodeState:input_type -> lienthong.registry.v1.SetNodeStateRequest
+	17, // 25: lienthong.registry.v1.RegistryService.GrantRight:input_type -> lienthong.registry.v1.GrantRightRequest
+	19, // 26: lienthong.registry.v1.RegistryService.ListRights:input_type -> lienthong.registry.v1.ListRightsRequest
+	21, // 27: lienthong.registry.v1.RegistryService.RevokeRight:input_type -> lienthong.registry.v1.RevokeRightRequest
+	6,  // 28: lienthong.registry.v1.RegistryService.PutOrganisations:output_type -> lienthong.registry.v1.PutOrganisationsResponse
+	8,  // 29: lienthong.registry.v1.RegistryService.ListOrganisations:output_type -> lienthong.registry.v1.ListOrganisationsResponse
+	10, // 30: lienthong.registry.v1.RegistryService.CreateNode:output_type -> lienthong.registry.v1.CreateNodeResponse
+	12, // 31: lienthong.registry.v1.RegistryService.IssueToken:output_type -> lienthong.registry.v1.IssueTokenResponse
+	14, // 32: lienthong.registry.v1.RegistryService.ListNodes:output_type -> lienthong.registry.v1.ListNodesResponse
+	16, // 33: lienthong.registry.v1.RegistryService.SetNodeState:output_type -> lienthong.registry.v1.SetNodeStateResponse
+	18, // 34: lienthong.registry.v1.RegistryService.GrantRight:output_type -> lienthong.registry.v1.GrantRightResponse
+	20, // 35: lienthong.registry.v1.RegistryService.ListRights:output_type -> lienthong.registry.v1.ListRightsResponse
+	22, // 36: lienthong.registry.v1.RegistryService.RevokeRight:output_type -> lienthong.registry.v1.RevokeRightResponse
+	28, // [28:37] is the sub-list for method output_type
+	19, // [19:28] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_lienthong_registry_v1_registry_proto_init() }
@@ -1324,7 +1448,7 @@ func file_lienthong_registry_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lienthong_registry_v1_registry_proto_rawDesc), len(file_lienthong_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	RegistryService_PutOrganisations_FullMethodName  = "/lienthong.registry.v1.RegistryService/PutOrganisations"
 	RegistryService_ListOrganisations_FullMethodName = "/lienthong.registry.v1.RegistryService/ListOrganisations"
 	RegistryService_CreateNode_FullMethodName        = "/lienthong.registry.v1.RegistryService/CreateNode"
+	RegistryService_IssueToken_FullMethodName        = "/lienthong.registry.v1.RegistryService/IssueToken"
 	RegistryService_ListNodes_FullMethodName         = "/lienthong.registry.v1.RegistryService/ListNodes"
 	RegistryService_SetNodeState_FullMethodName      = "/lienthong.registry.v1.RegistryService/SetNodeState"
 	RegistryService_GrantRight_FullMethodName        = "/lienthong.registry.v1.RegistryService/GrantRight"
@@ -41,6 +42,10 @@ type RegistryServiceClient interface {
 	ListOrganisations(ctx context.Context, in *ListOrganisationsRequest, opts ...grpc.CallOption) (*ListOrganisationsResponse, error)
 	// Registers a node and prints the single-use token it joins with.
 	CreateNode(ctx context.Context, in *CreateNodeRequest, opts ...grpc.CallOption) (*CreateNodeResponse, error)
+	// Gives a node that is there another token: one whose first token ended or was
+	// lost, or one that has lost its key or let its certificate end. An earlier token
+	// that was not used is void; a certificate stays good until the token is used.
+	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error)
 	// Lists nodes by id.
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
 	// Suspends a node, brings it back, or revokes it for good. Its live streams end.
@@ -85,6 +90,16 @@ func (c *registryServiceClient) CreateNode(ctx context.Context, in *CreateNodeRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateNodeResponse)
 	err := c.cc.Invoke(ctx, RegistryService_CreateNode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registryServiceClient) IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IssueTokenResponse)
+	err := c.cc.Invoke(ctx, RegistryService_IssueToken_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +168,10 @@ type RegistryServiceServer interface {
 	ListOrganisations(context.Context, *ListOrganisationsRequest) (*ListOrganisationsResponse, error)
 	// Registers a node and prints the single-use token it joins with.
 	CreateNode(context.Context, *CreateNodeRequest) (*CreateNodeResponse, error)
+	// Gives a node that is there another token: one whose first token ended or was
+	// lost, or one that has lost its key or let its certificate end. An earlier token
+	// that was not used is void; a certificate stays good until the token is used.
+	IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error)
 	// Lists nodes by id.
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
 	// Suspends a node, brings it back, or revokes it for good. Its live streams end.
@@ -181,6 +200,9 @@ func (UnimplementedRegistryServiceServer) ListOrganisations(context.Context, *Li
 }
 func (UnimplementedRegistryServiceServer) CreateNode(context.Context, *CreateNodeRequest) (*CreateNodeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateNode not implemented")
+}
+func (UnimplementedRegistryServiceServer) IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method IssueToken not implemented")
 }
 func (UnimplementedRegistryServiceServer) ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNodes not implemented")
@@ -268,6 +290,24 @@ func _RegistryService_CreateNode_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(RegistryServiceServer).CreateNode(ctx, req.(*CreateNodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistryService_IssueToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IssueTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).IssueToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_IssueToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).IssueToken(ctx, req.(*IssueTokenRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -380,6 +420,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateNode",
 			Handler:    _RegistryService_CreateNode_Handler,
+		},
+		{
+			MethodName: "IssueToken",
+			Handler:    _RegistryService_IssueToken_Handler,
 		},
 		{
 			MethodName: "ListNodes",
