@@ -35,8 +35,7 @@ type demoNode struct {
 	client  *nodes.Client
 	http    *http.Client
 	// stream is open once the node has submitted over it.
-	stream  *nodes.Submitter
-	results chan nodes.Result
+	stream *stream
 }
 
 // admin calls the hub's registry as its administrator.
@@ -194,10 +193,7 @@ func (d *demo) closeNodes() error {
 	var errs []error
 	for _, n := range d.nodes {
 		if n.stream != nil {
-			// The run is over: what it was about has been judged.
-			ended, cancel := context.WithCancel(context.Background())
-			cancel()
-			_ = n.stream.CloseAndWait(ended)
+			n.stream.close()
 		}
 		errs = append(errs, n.client.Close())
 		n.http.CloseIdleConnections()

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-
 	edgev1 "github.com/lienthong/lienthong/gen/lienthong/edge/v1"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/nodes"
@@ -18,25 +16,16 @@ import (
 // submit submits over the node's pipelined stream and waits for the result.
 func (n *demoNode) submit(ctx context.Context, env *exchangev1.Envelope) (*exchangev1.Receipt, error) {
 	if n.stream == nil {
-		results := make(chan nodes.Result, nodes.DefaultWindowEnvelopes)
-		stream, err := n.client.OpenSubmitter(ctx, nodes.SubmitterOptions{OnResult: func(r nodes.Result) { results <- r }})
-		if err != nil {
-			return nil, fmt.Errorf("open stream: %w", err)
+		var err error
+		if n.stream, err = openStream(ctx, n.client); err != nil {
+			return nil, err
 		}
-		n.stream, n.results = stream, results
 	}
-	if err := n.stream.Send(ctx, proto.CloneOf(env)); err != nil {
-		return nil, fmt.Errorf("send: %w", err)
+	accepted, err := n.stream.submit(ctx, env)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case result := <-n.results:
-		if result.Err != nil {
-			return nil, result.Err
-		}
-		return result.Accepted.Receipt, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for the result: %w", ctx.Err())
-	}
+	return accepted.Receipt, nil
 }
 
 // receive is the portal: a gRPC stream with credit and acknowledgements.

@@ -116,9 +116,14 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions) (err
 	if err != nil {
 		return err
 	}
+	to, err := openStream(cmd.Context(), client)
+	if err != nil {
+		return err
+	}
+	defer to.close()
 	refused := false
 	for _, file := range files {
-		accepted, err := submitFile(cmd, client, codec, file, options)
+		accepted, err := submitFile(cmd, to, codec, file, options)
 		var refusal *nodes.Refused
 		switch {
 		case errors.As(err, &refusal):
@@ -139,7 +144,7 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions) (err
 	return nil
 }
 
-func submitFile(cmd *cobra.Command, client *nodes.Client, codec *packet.Codec, file string, options submitOptions) (*nodes.Accepted, error) {
+func submitFile(cmd *cobra.Command, to *stream, codec *packet.Codec, file string, options submitOptions) (*nodes.Accepted, error) {
 	content, err := readFile(cmd, file)
 	if err != nil {
 		return nil, err
@@ -163,7 +168,7 @@ func submitFile(cmd *cobra.Command, client *nodes.Client, codec *packet.Codec, f
 			return nil, err
 		}
 	}
-	return client.Submit(cmd.Context(), env)
+	return to.submit(cmd.Context(), env)
 }
 
 // derivedID returns an id that is the same for the same envelope, and another for

@@ -234,6 +234,27 @@ func TestTheFirstAdministratorsProfileIsIssuedOnce(t *testing.T) {
 	}
 }
 
+func TestABodyTooLargeIsAnsweredInEveryVersionOfHTTP(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t, func(c *hub.Config) { c.ContentBytes = limitBytes })
+	province := join(t, h, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	tooLarge := bytes.Repeat([]byte(" "), 4<<20)
+	for _, protocol := range []string{"h2", "http/1.1", "http/1.0"} {
+		at, source, err := certs.LoadProfile(province.profile, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config := certs.ClientConfig(source, at.ServerName(), nil)
+		config.NextProtos = []string{protocol}
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: protocol == "h2"}}
+		status, body := post(t, client, h.EdgeURL()+dossierPath, tooLarge)
+		if status != http.StatusRequestEntityTooLarge || !bytes.Contains([]byte(body), []byte("8192")) {
+			t.Errorf("%s: HTTP %d with %q, want 413 and the limit", protocol, status, body)
+		}
+		client.CloseIdleConnections()
+	}
+}
+
 func TestLookUp(t *testing.T) {
 	t.Parallel()
 	h := hubtest.Start(t)

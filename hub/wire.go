@@ -118,6 +118,8 @@ func (h *Hub) wireHTTP(context.Context) error {
 	}
 	h.edge = gateway.NewServer(edge, int64(h.cfg.ContentBytes), h.cfg.Logger)
 	h.edge.TLSConfig = certs.ServerConfig(h.identity)
+	// Clients that only speak HTTP/1.0 name it in the handshake, and are served.
+	h.edge.TLSConfig.NextProtos = append(h.edge.TLSConfig.NextProtos, "http/1.0")
 	if h.listeners.web == nil {
 		return nil
 	}

@@ -150,21 +150,15 @@ func checkInCharge(speaker, inCharge packet.Organisation) error {
 	}
 	return fault.New(codes.PermissionDenied, "organisation_not_yours",
 		fmt.Sprintf("a node that speaks for %s may not send packets of %s; allowed are %s and organisations below it", speaker, inCharge, speaker),
-		fmt.Sprintf("hệ thống của %s không được gửi gói tin của %s; chỉ được gửi cho %s và các đơn vị trực thuộc", speaker, inCharge, speaker))
+		fmt.Sprintf("hệ thống của %s không được gửi gói tin của %s; chỉ được gửi thay %s và các đơn vị trực thuộc", speaker, inCharge, speaker))
 }
 
 // route returns the nodes an envelope goes to: all that hold a right, or those
 // of them that the sender named.
 func (s *Service) route(sub *submission) ([]string, error) {
 	holders := s.rights.Receivers(sub.speaksFor, sub.envelope.GetType(), s.clock())
-	named := sub.envelope.GetRecipients()
-	if len(named) > 0 {
-		for _, node := range named {
-			if _, holds := slices.BinarySearch(holders, node); !holds {
-				return nil, noRight(sub, node)
-			}
-		}
-		return named, nil
+	if named := sub.envelope.GetRecipients(); len(named) > 0 {
+		return narrowed(sub, named, holders)
 	}
 	recipients := make([]string, 0, len(holders))
 	for _, node := range holders {
@@ -178,15 +172,58 @@ func (s *Service) route(sub *submission) ([]string, error) {
 	return recipients, nil
 }
 
+// narrowed returns the nodes that the sender named, in canonical spelling, where
+// all of them hold a right.
+func narrowed(sub *submission, named, holders []string) ([]string, error) {
+	recipients := make([]string, 0, len(named))
+	for _, node := range named {
+		canonical := canonicalNode(node)
+		if _, holds := slices.BinarySearch(holders, canonical); !holds {
+			return nil, noRight(sub, node)
+		}
+		if !slices.Contains(recipients, canonical) {
+			recipients = append(recipients, canonical)
+		}
+	}
+	return recipients, nil
+}
+
+// canonicalNode returns a node id whose organisation may come in either spelling
+// in its canonical one; what is no node id stays as it is.
+func canonicalNode(id string) string {
+	code, name, _ := strings.Cut(id, "/")
+	organisation, err := packet.ParseOrganisation(code)
+	if err != nil {
+		return id
+	}
+	return organisation.String() + "/" + name
+}
+
 func noRight(sub *submission, receiver string) error {
-	typ := strings.ToLower(strings.TrimPrefix(sub.envelope.GetType().String(), "PACKET_TYPE_"))
+	typ, typVI := typeNames(sub.envelope.GetType())
 	en, vi := "no node holds", "chưa có hệ thống nào được cấp"
 	if receiver != "" {
 		en, vi = fmt.Sprintf("node %.100q does not hold", receiver), fmt.Sprintf("hệ thống %.100q chưa được cấp", receiver)
 	}
 	return fault.New(codes.PermissionDenied, "right_missing",
 		fmt.Sprintf("%s a right to %s packets from %s; an administrator can grant one", en, typ, sub.speaksFor),
-		fmt.Sprintf("%s quyền nhận gói tin %s từ %s; quản trị viên có thể cấp quyền", vi, typ, sub.speaksFor))
+		fmt.Sprintf("%s quyền nhận gói tin %s từ %s; quản trị viên có thể cấp quyền", vi, typVI, sub.speaksFor))
+}
+
+// typeNames returns what a type of packet is called in a sentence.
+func typeNames(typ packetv1.PacketType) (en, vi string) {
+	switch typ {
+	case packetv1.PacketType_PACKET_TYPE_DOSSIER:
+		return "dossier", "hồ sơ"
+	case packetv1.PacketType_PACKET_TYPE_PROGRESS:
+		return "progress", "tiến độ"
+	case packetv1.PacketType_PACKET_TYPE_SURVEY:
+		return "survey", "khảo sát"
+	case packetv1.PacketType_PACKET_TYPE_STATISTIC:
+		return "statistic", "thống kê"
+	default:
+		return typ.String(), typ.String()
+	}
 }
 
 // digestOf tells submissions under one id apart: by content and by everything

@@ -152,8 +152,10 @@ func TestNarrowedRecipients(t *testing.T) {
 		t.Errorf("recipients where none is named (-want +got), all but the sender:\n%s", diff)
 	}
 	env := envelope("2", "0001")
-	env.Recipients = []string{"G01/csdl"}
-	submit(t, sender, env)
+	env.Recipients = []string{"000.00.00.G01/csdl", "G01/csdl"} // one node, in both spellings
+	if got := submit(t, sender, env).GetStatement().GetRecipients(); len(got) != 1 || got[0] != "G01/csdl" {
+		t.Errorf("recipients are %q, want the one node in canonical spelling", got)
+	}
 	for node, want := range map[string][]uint64{"G01/csdl": {1, 2}, "G22/cong": {1}, "H41/motcua": {}} {
 		pulled, err := h.node(node).Pull(t.Context(), &exchangev1.PullRequest{})
 		if err != nil {

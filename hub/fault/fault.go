@@ -4,10 +4,12 @@
 package fault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -92,14 +94,10 @@ func (e *Error) Refusal() *faultv1.Refusal {
 // in messages, as streams have them, hold all.
 func (e *Error) GRPCStatus() *status.Status {
 	refusal := e.Refusal()
-	size := 0
-	for i, finding := range refusal.GetFindings() {
-		if size += proto.Size(finding); size > maxTrailer {
-			refusal.Findings = refusal.GetFindings()[:i]
-			refusal.MessageEn += fmt.Sprintf(" (the first %d of %d findings are shown; a stream shows all)", i, len(e.Findings))
-			refusal.MessageVi += fmt.Sprintf(" (hiển thị %d trong số %d phát hiện; gửi theo luồng sẽ nhận đủ)", i, len(e.Findings))
-			break
-		}
+	if shown := fitting(refusal.GetFindings()); len(shown) < len(e.Findings) {
+		refusal.Findings = shown
+		refusal.MessageEn += fmt.Sprintf(" (%d of %d findings are shown, violations first; a stream shows all)", len(shown), len(e.Findings))
+		refusal.MessageVi += fmt.Sprintf(" (hiển thị %d trong số %d phát hiện, lỗi trước; gửi theo luồng sẽ nhận đủ)", len(shown), len(e.Findings))
 	}
 	s := status.New(e.Code, refusal.GetMessageEn())
 	detailed, err := s.WithDetails(refusal)
@@ -107,6 +105,27 @@ func (e *Error) GRPCStatus() *status.Status {
 		return s
 	}
 	return detailed
+}
+
+// fitting returns the findings where a trailer holds them, else as many as it
+// does, violations before warnings.
+func fitting(findings []*packetv1.Finding) []*packetv1.Finding {
+	size := 0
+	for _, finding := range findings {
+		size += proto.Size(finding)
+	}
+	if size <= maxTrailer {
+		return findings
+	}
+	byWeight := slices.Clone(findings)
+	slices.SortStableFunc(byWeight, func(a, b *packetv1.Finding) int { return cmp.Compare(a.GetSeverity(), b.GetSeverity()) })
+	size = 0
+	for i, finding := range byWeight {
+		if size += proto.Size(finding); size > maxTrailer {
+			return byWeight[:i]
+		}
+	}
+	return byWeight
 }
 
 // maxTrailer bounds the findings in a status: gRPC clients in other languages

@@ -58,6 +58,22 @@ func TestStatusFitsATrailer(t *testing.T) {
 	}
 }
 
+func TestViolationsComeBeforeWarningsWhereNotAllFit(t *testing.T) {
+	t.Parallel()
+	findings := make([]*packetv1.Finding, 200)
+	for i := range findings {
+		findings[i] = &packetv1.Finding{Severity: packetv1.Severity_SEVERITY_WARNING, Field: fmt.Sprintf("MSyncDocument.DocFees[%d].Price", i), Rule: "decimal.spelling"}
+	}
+	findings[199] = &packetv1.Finding{Severity: packetv1.Severity_SEVERITY_ERROR, Field: "MSyncDocument.OrganInchargeIdLevel1", Rule: "organisation"}
+	got := fault.From(status.Convert(fault.New(codes.InvalidArgument, "packet_invalid", "not valid", "không hợp lệ").With(findings)).Err())
+	if len(got.Findings) == 200 || got.Findings[0].GetField() != "MSyncDocument.OrganInchargeIdLevel1" {
+		t.Errorf("of %d findings the first is %s; want the violation", len(got.Findings), got.Findings[0].GetField())
+	}
+	if findings[0].GetField() != "MSyncDocument.DocFees[0].Price" {
+		t.Error("the refusal's own findings were reordered")
+	}
+}
+
 func TestFrom(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -68,7 +68,11 @@ func (g *gateway) refuse(c *call, err error) {
 	case "encoding_unsupported":
 		h.Set("Accept-Encoding", "identity")
 	case "body_too_slow", "body_incomplete", "body_too_large":
-		h.Set("Connection", "close") // what is left of the body is not read
+		// What is left of the body is not read. In HTTP/2 that ends this call alone;
+		// the header would end the connection, and the answer with it.
+		if c.r.ProtoMajor == 1 {
+			h.Set("Connection", "close")
+		}
 	}
 	if status == http.StatusUnauthorized {
 		// RFC 9110 wants a challenge; TLS is where the certificate is asked for.
@@ -136,16 +140,22 @@ func refusalText(refused *fault.Error) string {
 	return b.String()
 }
 
+// writeFindings writes a line for each finding: where it is, how grave, what is
+// wrong in both languages, and for liberties what was sent and understood.
 func writeFindings(b *strings.Builder, findings []*packetv1.Finding) {
 	for _, f := range findings {
-		b.WriteString("\n")
-		if f.GetField() != "" {
-			b.WriteString(f.GetField())
-		}
+		b.WriteString("\n" + f.GetField())
 		if f.GetLine() > 0 {
 			fmt.Fprintf(b, " (%d:%d)", f.GetLine(), f.GetColumn())
 		}
-		b.WriteString(": " + bilingual(f.GetMessageVi(), f.GetMessageEn()))
+		b.WriteString(": ")
+		if f.GetSeverity() == packetv1.Severity_SEVERITY_WARNING {
+			b.WriteString("[cảnh báo/warning] ")
+		}
+		b.WriteString(bilingual(f.GetMessageVi(), f.GetMessageEn()))
+		if f.GetUnderstood() != "" {
+			fmt.Fprintf(b, ": %q → %q", f.GetSent(), f.GetUnderstood())
+		}
 	}
 }
 

@@ -50,6 +50,13 @@ func TestReceiptNamesSequenceIDTimeAndWarnings(t *testing.T) {
 			t.Errorf("%q is not in %q", want, message)
 		}
 	}
+	if !strings.Contains(message, ": [cảnh báo/warning] ") {
+		t.Errorf("the warning is not marked as one: %q", message)
+	}
+	spelt := strings.Replace(statisticXML, "<Total>100<", "<Total> 100 <", 1)
+	if _, message = e.post("/Statistic/UpdateStatistic", xmlType, spelt).result(t); !strings.Contains(message, `" 100 " → "100"`) {
+		t.Errorf("the liberty does not say what was sent and understood: %q", message)
+	}
 	if strings.Contains(message, "0 warnings") {
 		t.Errorf("a total that does not add up gave no warning: %q", message)
 	}
