@@ -101,8 +101,8 @@ func newDemo(ctx context.Context, out io.Writer, dir string) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+	if err := takeDirectory(dir); err != nil {
+		return nil, err
 	}
 	log, err := os.OpenFile(filepath.Join(dir, "hub.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -117,6 +117,27 @@ func newDemo(ctx context.Context, out io.Writer, dir string) (*demo, error) {
 		return nil, errors.Join(err, log.Close())
 	}
 	return &demo{out: out, dir: dir, hub: running, codec: codec, board: newBoard()}, nil
+}
+
+// demoMark stands in directories that a demo has made, so that it takes no other.
+const demoMark = ".lienthong-demo"
+
+func takeDirectory(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	mark := filepath.Join(dir, demoMark)
+	if _, err := os.Stat(mark); err != nil && len(entries) > 0 {
+		return fmt.Errorf("%s holds something that no demo has made; name an empty or a new directory", dir)
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	return nil
 }
 
 // playWithin bounds the whole run: on the slowest machine it takes seconds.

@@ -244,6 +244,10 @@ func (d *demo) sendOneMore(ctx context.Context) error {
 	return nil
 }
 
+// yourDossier is a dossier of its own, for what is tried after the run: its page
+// shows what was tried and nothing else.
+const yourDossier = "your-dossier.xml"
+
 // writeSamples puts the samples where the printed commands find them.
 func (d *demo) writeSamples(context.Context) error {
 	dir := filepath.Join(d.dir, "samples")
@@ -252,6 +256,13 @@ func (d *demo) writeSamples(context.Context) error {
 	}
 	for _, sample := range append(samples.Good(), samples.Bad()...) {
 		if err := os.WriteFile(filepath.Join(dir, sample.Name), sample.Content, 0o644); err != nil {
+			return fmt.Errorf("samples: %w", err)
+		}
+		if sample.Name != "dossier.xml" {
+			continue
+		}
+		own := bytes.Replace(sample.Content, []byte("0007</DocCode>"), []byte("0008</DocCode>"), 1)
+		if err := os.WriteFile(filepath.Join(dir, yourDossier), own, 0o644); err != nil {
 			return fmt.Errorf("samples: %w", err)
 		}
 	}

@@ -133,11 +133,12 @@ func (d *demo) stay(ctx context.Context) error {
 	edge, sample := d.hub.EdgeURL(), filepath.Join(d.dir, "samples")
 	d.heading("Still running · Đang chạy: try in another terminal (Ctrl-C here ends it)")
 	for _, try := range []struct{ what, line string }{
-		{"H41 sends a dossier", curl(province, fmt.Sprintf("-H 'Content-Type: application/xml' --data-binary @%s/dossier.xml %s/Document/SyncDocument", sample, edge))},
+		{"H41 sends a dossier", curl(province, fmt.Sprintf("-H 'Content-Type: application/xml' --data-binary @%s/%s %s/Document/SyncDocument", sample, yourDossier, edge))},
 		{"H41 sends bad statistics: every violation, in both languages", curl(province, fmt.Sprintf("-H 'Content-Type: application/xml' --data-binary @%s/bad-statistic.xml %s/Statistic/UpdateStatistic", sample, edge))},
 		{"G12 fetches what is addressed to it", curl(finance, fmt.Sprintf("-H 'Accept: application/xml' '%s/Delivery/Pull?max=1'", edge))},
 		{"G12 acknowledges it, by its DeliveryId", curl(finance, fmt.Sprintf(`-H 'Content-Type: application/json' -d '{"DeliveryId":["%d"]}' %s/Delivery/Acknowledge`, next, edge))},
-		{"the same from the command line", fmt.Sprintf("%s node submit --profile %s %s/dossier.xml", self, province, sample)},
+		{"the same packet from the command line: the same receipt", fmt.Sprintf("%s node submit --profile %s --receipts %s %s/%s", self, province, filepath.Join(d.dir, "receipts"), sample, yourDossier)},
+		{"check that receipt offline", fmt.Sprintf("%s verify %s/%d-%s.receipt.json --profile %s", self, filepath.Join(d.dir, "receipts"), next, yourDossier, province)},
 		{"check a file without sending it", fmt.Sprintf("%s packet validate %s/bad-statistic.xml", self, sample)},
 		{"administer the hub", fmt.Sprintf("%s admin --profile %s node list", self, filepath.Join(d.dir, "hub", "admin"))},
 	} {

@@ -45,9 +45,12 @@ has finished what it accepted.`,
 		if err != nil {
 			return err
 		}
+		if settled.DataDir == "" {
+			return usage("--data DIR is required: where the hub keeps everything")
+		}
 		var least slog.Level
 		if err := least.UnmarshalText([]byte(level)); err != nil {
-			return usageError{fmt.Errorf("--log %q: debug, info, warn and error are allowed", level)}
+			return usage("--log %q: debug, info, warn and error are allowed", level)
 		}
 		settled.Logger = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: least}))
 		return runHub(cmd, settled)

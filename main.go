@@ -43,15 +43,15 @@ func run(ctx context.Context, args []string, s streams) int {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	err := root.ExecuteContext(ctx)
-	var usage usageError
+	cmd, err := root.ExecuteContextC(ctx)
+	var misused usageError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errRefused):
 		return exitFailed // what was refused has been said, line by line
-	case errors.As(err, &usage):
-		fmt.Fprintf(s.err, "lienthong: %v\nTry: lienthong help\n", err)
+	case errors.As(err, &misused):
+		fmt.Fprintf(s.err, "lienthong: %v\nTry: %s --help\n", err, cmd.CommandPath())
 		return exitUsage
 	default:
 		fmt.Fprintf(s.err, "lienthong: %v\n", err)
@@ -63,13 +63,12 @@ func run(ctx context.Context, args []string, s streams) int {
 var errRefused = errors.New("refused")
 
 // usageError is a command line that cannot be understood.
-type usageError struct{ error }
+type usageError = admin.UsageError
 
-// Unwrap returns what cannot be understood.
-func (e usageError) Unwrap() error { return e.error }
+func usage(format string, args ...any) error { return admin.Usage(fmt.Errorf(format, args...)) }
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
+	root := admin.Group(&cobra.Command{
 		Use:   "lienthong",
 		Short: "Exchange hub for dossiers, progress, surveys and statistics",
 		Long: `Liên Thông moves the official packets of decisions 1697 and 1705/QĐ-BTTTT
@@ -85,16 +84,9 @@ Check a receipt:    lienthong verify RECEIPT --key FILE
 Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q", args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), demoCommand(), versionCommand())
+		Version:       version(),
+	}, hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), demoCommand(), versionCommand())
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return admin.Usage(err) })
 	return root
 }
 
@@ -102,7 +94,7 @@ Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.`,
 func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%s: %w", cmd.CommandPath(), err)}
+			return usage("%s: %w", cmd.CommandPath(), err)
 		}
 		return nil
 	}

@@ -2,36 +2,31 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/lienthong/lienthong/certs"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
-	faultv1 "github.com/lienthong/lienthong/gen/lienthong/fault/v1"
-	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/hub/admin"
 	"github.com/lienthong/lienthong/nodes"
 	"github.com/lienthong/lienthong/packet"
 )
 
 func nodeCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return admin.Group(&cobra.Command{
 		Use:   "node",
 		Short: "Join a hub as a node, submit and receive packets",
-		Args:  arguments(cobra.NoArgs),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(joinCommand(), submitCommand(), receiveCommand())
-	return cmd
+		Example: `  lienthong node join --token lt1.CgpINDEv... --profile motcua
+  lienthong node submit --profile motcua dossier.xml
+  lienthong node receive --profile motcua --dir inbox/`,
+	}, joinCommand(), submitCommand(), receiveCommand())
 }
 
 // defaultProfile is where a node keeps its profile when it is not told.
@@ -54,7 +49,7 @@ interrupted can be repeated with the same token.`,
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if token == "" {
-				return usageError{errors.New("--token is required; an administrator gets one with: lienthong admin node add")}
+				return usage("--token is required; an administrator gets one with: lienthong admin node add")
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
 			defer cancel()
@@ -72,141 +67,6 @@ interrupted can be repeated with the same token.`,
 	return cmd
 }
 
-func submitCommand() *cobra.Command {
-	var options submitOptions
-	cmd := &cobra.Command{
-		Use:   "submit FILE...",
-		Short: "Submit packets to the hub and check their receipts",
-		Long: `Submits packets in official XML or JSON and prints a line for each. A receipt is
-verified against the hub's ledger key before it is reported. FILE - is standard
-input. Exit code 1 when any packet is refused.
-
-A packet's id follows from its content unless --id gives one, so a command that is
-repeated does not submit anything twice.`,
-		Example: `  lienthong node submit --profile motcua dossier.xml
-  lienthong node submit --profile motcua --receipts receipts/ out/*.xml`,
-		Args: arguments(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, files []string) error {
-			if options.id != "" && len(files) > 1 {
-				return usageError{errors.New("--id is for one file")}
-			}
-			return submitFiles(cmd, files, options)
-		},
-	}
-	profileFlag(cmd, &options.profile)
-	cmd.Flags().StringVar(&options.id, "id", "", "id of the envelope, for one file")
-	cmd.Flags().StringVar(&options.onBehalfOf, "on-behalf-of", "", "organisation below the node's own that it speaks for")
-	cmd.Flags().StringSliceVar(&options.to, "to", nil, "nodes to deliver to, to narrow the routing")
-	cmd.Flags().StringVar(&options.receipts, "receipts", "", "directory to keep the receipts in, one JSON file each")
-	return cmd
-}
-
-type submitOptions struct {
-	profile, id, onBehalfOf, receipts string
-	to                                []string
-}
-
-func submitFiles(cmd *cobra.Command, files []string, options submitOptions) (err error) {
-	client, err := nodes.DialProfile(options.profile, nodes.Config{})
-	if err != nil {
-		return explained(err)
-	}
-	defer func() { err = errors.Join(err, client.Close()) }()
-	codec, err := packet.NewCodec(packet.Options{})
-	if err != nil {
-		return err
-	}
-	to, err := openStream(cmd.Context(), client)
-	if err != nil {
-		return err
-	}
-	defer to.close()
-	refused := false
-	for _, file := range files {
-		accepted, err := submitFile(cmd, to, codec, file, options)
-		var refusal *nodes.Refused
-		switch {
-		case errors.As(err, &refusal):
-			refused = true
-			printRefusal(cmd.OutOrStdout(), file, refusal.Refusal)
-			continue
-		case err != nil:
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		if err := keepReceipt(options.receipts, file, accepted); err != nil {
-			return err
-		}
-		printAccepted(cmd.OutOrStdout(), file, accepted.Statement)
-	}
-	if refused {
-		return errRefused
-	}
-	return nil
-}
-
-func submitFile(cmd *cobra.Command, to *stream, codec *packet.Codec, file string, options submitOptions) (*nodes.Accepted, error) {
-	content, err := readFile(cmd, file)
-	if err != nil {
-		return nil, err
-	}
-	typ, format, err := identify(codec, content)
-	var invalid *packet.InvalidError
-	if errors.As(err, &invalid) {
-		return nil, &nodes.Refused{Refusal: &faultv1.Refusal{
-			Reason: "packet_unknown", MessageEn: "not a packet this program knows", MessageVi: "không phải gói tin đã biết", Findings: invalid.Findings,
-		}}
-	}
-	if err != nil {
-		return nil, err
-	}
-	env := &exchangev1.Envelope{
-		Id: options.id, Type: typ, Format: format, Content: content,
-		OnBehalfOf: options.onBehalfOf, Recipients: options.to,
-	}
-	if env.GetId() == "" {
-		if env.Id, err = derivedID(env); err != nil {
-			return nil, err
-		}
-	}
-	return to.submit(cmd.Context(), env)
-}
-
-// derivedID returns an id that is the same for the same envelope, and another for
-// any other.
-func derivedID(env *exchangev1.Envelope) (string, error) {
-	written, err := proto.MarshalOptions{Deterministic: true}.Marshal(env)
-	if err != nil {
-		return "", fmt.Errorf("envelope id: %w", err)
-	}
-	return fmt.Sprintf("sha256:%x", sha256.Sum256(written)), nil
-}
-
-func printAccepted(w io.Writer, file string, s *exchangev1.Statement) {
-	fmt.Fprintf(w, "%s: accepted as sequence %d, to %s, %d warnings\n", //nolint:errcheck // terminal output
-		file, s.GetSequence(), strings.Join(s.GetRecipients(), ", "), len(s.GetWarnings()))
-	_ = printFindings(w, file, s.GetWarnings(), (*packetv1.Finding).GetMessageEn)
-}
-
-func printRefusal(w io.Writer, file string, r *faultv1.Refusal) {
-	fmt.Fprintf(w, "%s: refused: %s (%s)\n  %s\n", file, r.GetMessageEn(), r.GetReason(), r.GetMessageVi()) //nolint:errcheck // terminal output
-	_ = printFindings(w, file, r.GetFindings(), (*packetv1.Finding).GetMessageEn)
-}
-
-func keepReceipt(dir, file string, accepted *nodes.Accepted) error {
-	if dir == "" {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("keep receipt: %w", err)
-	}
-	written, err := protojson.MarshalOptions{Multiline: true}.Marshal(accepted.Receipt)
-	if err != nil {
-		return fmt.Errorf("keep receipt: %w", err)
-	}
-	name := fmt.Sprintf("%d-%s.receipt.json", accepted.Statement.GetSequence(), filepath.Base(file))
-	return certs.WriteFile(filepath.Join(dir, name), append(written, '\n'), 0o600)
-}
-
 func receiveCommand() *cobra.Command {
 	var options receiveOptions
 	cmd := &cobra.Command{
@@ -218,7 +78,12 @@ What is not acknowledged is delivered again.`,
 		Example: `  lienthong node receive --profile portal --dir inbox/
   lienthong node receive --profile portal --count 1 --format json`,
 		Args: arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return receivePackets(cmd, options) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if options.count < 0 {
+				return usage("--count %d: 0 or more is expected", options.count)
+			}
+			return receivePackets(cmd, options)
+		},
 	}
 	profileFlag(cmd, &options.profile)
 	cmd.Flags().StringVar(&options.dir, "dir", "", "directory to write packets to, one file each; default: standard output")
@@ -263,7 +128,7 @@ func packetWriter(cmd *cobra.Command, options receiveOptions) (func(*exchangev1.
 	}
 	format, ok := formats[options.format]
 	if !ok {
-		return nil, usageError{fmt.Errorf("--format %q: xml, json and original are allowed", options.format)}
+		return nil, usage("--format %q: xml, json and original are allowed", options.format)
 	}
 	if options.dir != "" {
 		if err := os.MkdirAll(options.dir, 0o700); err != nil {
@@ -311,11 +176,15 @@ func putPacket(cmd *cobra.Command, dir string, d *exchangev1.Delivery, content [
 	return certs.WriteFile(filepath.Join(dir, fmt.Sprintf("%012d-%s.%s", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), suffix)), content, 0o600)
 }
 
-// explained returns a refusal as one error with both texts; others as they are.
+// explained returns an error of the SDK as a person reads it: a refusal with both
+// texts, a profile that is not there with the next step.
 func explained(err error) error {
 	var refusal *nodes.Refused
-	if errors.As(err, &refusal) {
+	switch {
+	case errors.As(err, &refusal):
 		return fmt.Errorf("%s (%s)\n  %s", refusal.Refusal.GetMessageEn(), refusal.Refusal.GetReason(), refusal.Refusal.GetMessageVi())
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w\nThis is no node's profile, or not a whole one. Join a hub first: lienthong node join --token TOKEN --profile DIR", err)
 	}
 	return err
 }

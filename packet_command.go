@@ -11,6 +11,7 @@ import (
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/hub/admin"
 	"github.com/lienthong/lienthong/packet"
 )
 
@@ -18,14 +19,13 @@ import (
 const maxFile = 256 << 20
 
 func packetCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return admin.Group(&cobra.Command{
 		Use:   "packet",
 		Short: "Check and convert packets, print their schema",
-		Args:  arguments(cobra.NoArgs),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(validateCommand(), convertCommand(), xsdCommand())
-	return cmd
+		Example: `  lienthong packet validate dossier.xml
+  lienthong packet convert --to json dossier.xml
+  lienthong packet xsd > lienthong.xsd`,
+	}, validateCommand(), convertCommand(), xsdCommand())
 }
 
 func validateCommand() *cobra.Command {
@@ -109,14 +109,7 @@ func decodeAny(codec *packet.Codec, content []byte) (*packet.Packet, error) {
 // identify says what packet a content is; what is none of them is refused like
 // any other packet with violations.
 func identify(codec *packet.Codec, content []byte) (packetv1.PacketType, exchangev1.Format, error) {
-	typ, format, err := codec.Identify(content)
-	if errors.Is(err, packet.ErrUnknownPacket) {
-		return typ, format, &packet.InvalidError{Findings: []*packetv1.Finding{{
-			Severity: packetv1.Severity_SEVERITY_ERROR, Rule: "packet.unknown", Line: 1, Column: 1,
-			MessageEn: err.Error(), MessageVi: "không phải gói tin đã biết (" + err.Error() + ")",
-		}}}
-	}
-	return typ, format, err
+	return codec.Identify(content)
 }
 
 func hasError(findings []*packetv1.Finding) bool {
@@ -138,7 +131,7 @@ func language(lang string) (sayer, error) {
 	case "en":
 		return (*packetv1.Finding).GetMessageEn, nil
 	}
-	return nil, usageError{fmt.Errorf("--lang %q: vi and en are allowed", lang)}
+	return nil, usage("--lang %q: vi and en are allowed", lang)
 }
 
 func defaultLanguage() string {
@@ -186,7 +179,7 @@ told on standard error. FILE - is standard input.`,
 				"xml": exchangev1.Format_FORMAT_XML, "json": exchangev1.Format_FORMAT_JSON, "binary": exchangev1.Format_FORMAT_PROTOBUF,
 			}[to]
 			if !ok {
-				return usageError{fmt.Errorf("--to %q: xml, json and binary are allowed", to)}
+				return usage("--to %q: xml, json and binary are allowed", to)
 			}
 			return convertFile(cmd, args[0], format)
 		},
@@ -264,7 +257,7 @@ TYPE is dossier, progress, survey or statistic.`,
 func packetType(name string) (packetv1.PacketType, error) {
 	value, ok := packetv1.PacketType_value["PACKET_TYPE_"+strings.ToUpper(name)]
 	if !ok || value == 0 {
-		return 0, usageError{fmt.Errorf("packet type %q: dossier, progress, survey and statistic are allowed", name)}
+		return 0, usage("packet type %q: dossier, progress, survey and statistic are allowed", name)
 	}
 	return packetv1.PacketType(value), nil
 }

@@ -217,10 +217,17 @@ func TestNothingWithAReceiptIsLostWhenTheHubIsKilled(t *testing.T) {
 	}
 	kept := filepath.Join(files, "receipts", "1-dossier.xml.receipt.json")
 	for content, want := range map[string]int{"dossier.xml": 0, "progress.xml": 1} {
-		got := lienthong(t, "", "verify", kept, "--key", filepath.Join(data, "ledger.pub"), "--content", filepath.Join(files, content))
-		if got.code != want {
-			t.Errorf("verify the dossier's receipt for %s: exit code %d, want %d\n%s%s", content, got.code, want, got.stdout, got.stderr)
+		for _, key := range [][]string{{"--key", filepath.Join(data, "ledger.pub")}, {"--profile", province}} {
+			got := lienthong(t, "", append([]string{"verify", kept, "--content", filepath.Join(files, content)}, key...)...)
+			if got.code != want {
+				t.Errorf("verify the dossier's receipt for %s: exit code %d, want %d\n%s%s", content, got.code, want, got.stdout, got.stderr)
+			}
 		}
+	}
+	// The hub is down: that is no refusal, and does not last for ever.
+	down := lienthong(t, "", "node", "submit", "--profile", province, "--timeout", "1s", filepath.Join(files, "survey.xml"))
+	if down.code != 1 || strings.Contains(down.stdout, "refused") || !strings.Contains(down.stderr, "no answer from the hub") {
+		t.Errorf("without a hub: exit code %d, %q", down.code, down.stdout+down.stderr)
 	}
 
 	restarted := startHub(t, data, grpcAddress, httpAddress)
@@ -245,6 +252,10 @@ func TestSubmitSaysWhatIsRefused(t *testing.T) {
 	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
 	admin := filepath.Join(data, "admin")
 	startHub(t, data, freeAddress(t), freeAddress(t))
+	second := lienthong(t, "", "hub", "--data", data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--web", "")
+	if second.code != 1 || !strings.Contains(second.stderr, "another process has it open") {
+		t.Errorf("a second hub on the same data: exit code %d, %q", second.code, second.stderr)
+	}
 	province := enrol(t, admin, "H41/motcua", "one-stop")
 	for _, tc := range []struct{ name, file, want string }{
 		{"a packet nobody may receive", "statistic.xml", "right_missing"},
@@ -273,6 +284,10 @@ func TestANodeThatLostItsKeyJoinsAgain(t *testing.T) {
 	lost := enrol(t, admin, "H41/motcua", "one-stop")
 	enrol(t, admin, "G22/portal", "portal")
 	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
+	other := lienthong(t, "", "node", "join", "--token", token.FindString(must(t, "admin", "--profile", admin, "node", "token", "G22/portal")), "--profile", lost)
+	if other.code != 1 || !strings.Contains(other.stderr, "H41/motcua") {
+		t.Errorf("joined over another node's profile: exit code %d, %q", other.code, other.stderr)
+	}
 	again := filepath.Join(t.TempDir(), "again")
 	must(t, "node", "join", "--token", token.FindString(must(t, "admin", "--profile", admin, "node", "token", "H41/motcua")), "--profile", again)
 	must(t, "node", "submit", "--profile", again, filepath.Join(files, "dossier.xml"))
@@ -317,9 +332,15 @@ func TestPacketCommands(t *testing.T) {
 		{name: "the schema of all", args: []string{"packet", "xsd"}, wantStdout: `(?s)MSyncDocument.*MStatistic`},
 		{name: "the schema of one", args: []string{"packet", "xsd", "statistic"}, wantStdout: `MStatistic`},
 		{name: "the schema of none", args: []string{"packet", "xsd", "invoice"}, wantCode: 2, wantStderr: `dossier, progress, survey and statistic`},
-		{name: "an unknown command", args: []string{"pakcet"}, wantCode: 2, wantStderr: `unknown command`},
+		{name: "an unknown command", args: []string{"pakcet"}, wantCode: 2, wantStderr: `is not a command of "lienthong"; did you mean packet`},
+		{name: "an unknown command below admin", args: []string{"admin", "node", "lst"}, wantCode: 2, wantStderr: `did you mean add or list`},
+		{name: "a missing argument below admin", args: []string{"admin", "node", "add"}, wantCode: 2, wantStderr: `takes one argument`},
+		{name: "a profile that is none", args: []string{"node", "submit", "--profile", files + "/none", good}, wantCode: 1, wantStderr: `Join a hub first`},
+		{name: "a negative count", args: []string{"node", "receive", "--count", "-1"}, wantCode: 2, wantStderr: `0 or more`},
+		{name: "a receipt that is not there", args: []string{"verify", "none.json", "--key", good}, wantCode: 1, wantStderr: `not a verifier key`},
+		{name: "a demo in a directory of something else", args: []string{"demo", "--once", "--data", files}, wantCode: 1, wantStderr: `no demo has made`},
 		{name: "an unknown flag", args: []string{"hub", "--dta", "x"}, wantCode: 2, wantStderr: `unknown flag`},
-		{name: "a hub without a data directory", args: []string{"hub"}, wantCode: 1, wantStderr: `--data`},
+		{name: "a hub without a data directory", args: []string{"hub"}, wantCode: 2, wantStderr: `--data`},
 		{name: "the version", args: []string{"version"}, wantStdout: `^lienthong .+ go1\.`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

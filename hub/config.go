@@ -83,9 +83,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.HTTP == "" {
 		c.HTTP = DefaultHTTP
 	}
-	for _, address := range []string{c.GRPC, c.HTTP, c.Web} {
-		if _, _, err := net.SplitHostPort(address); address != "" && err != nil {
-			return c, fmt.Errorf("address %q: host:port is expected, e.g. 127.0.0.1:8443 or :8443", address)
+	for _, door := range c.doors() {
+		if _, _, err := net.SplitHostPort(door.address); door.address != "" && err != nil {
+			return c, fmt.Errorf("%s address %q: host:port is expected, e.g. 127.0.0.1:8443 or :8443", door.name, door.address)
 		}
 	}
 	if c.ContentBytes == 0 {
@@ -93,6 +93,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.ContentBytes < 1024 || c.ContentBytes > 1<<30 {
 		return c, fmt.Errorf("content_bytes %d: 1024 to %d are allowed", c.ContentBytes, 1<<30)
+	}
+	if slices.Contains(c.Hosts, "") {
+		return c, errors.New("hosts: a host name or IP address is empty")
 	}
 	if len(c.Hosts) == 0 {
 		c.Hosts = defaultHosts(c.GRPC)
@@ -104,6 +107,13 @@ func (c Config) withDefaults() (Config, error) {
 		c.Clock = time.Now
 	}
 	return c, nil
+}
+
+// door is one of the addresses a hub listens at.
+type door struct{ name, address string }
+
+func (c Config) doors() [3]door {
+	return [3]door{{"grpc", c.GRPC}, {"http", c.HTTP}, {"web", c.Web}}
 }
 
 // defaultHosts returns where clients may look for a hub that listens at an

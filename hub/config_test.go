@@ -53,7 +53,8 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"no data directory", func(c *hub.Config) { c.DataDir = "" }, "--data"},
 		{"an address without a port", func(c *hub.Config) { c.GRPC = "localhost" }, "host:port"},
-		{"an address that is not this machine's", func(c *hub.Config) { c.HTTP = "192.0.2.1:0" }, "listen"},
+		{"an address that is not this machine's", func(c *hub.Config) { c.HTTP = "192.0.2.1:0" }, "http address"},
+		{"an empty host", func(c *hub.Config) { c.Hosts = []string{""} }, "hosts"},
 		{"a packet limit below reason", func(c *hub.Config) { c.ContentBytes = 10 }, "content_bytes"},
 		{"a name that fits no certificate", func(c *hub.Config) { c.Name = "Trục liên thông" }, "hub"},
 	} {

@@ -104,22 +104,16 @@ func openAuthority(dir string, cfg Config) (*certs.Authority, error) {
 
 func (h *Hub) listen(ctx context.Context) error {
 	var config net.ListenConfig
-	for _, door := range []struct {
-		listener *net.Listener
-		address  string
-	}{
-		{&h.listeners.grpc, h.cfg.GRPC},
-		{&h.listeners.http, h.cfg.HTTP},
-		{&h.listeners.web, h.cfg.Web},
-	} {
+	listeners := [3]*net.Listener{&h.listeners.grpc, &h.listeners.http, &h.listeners.web}
+	for i, door := range h.cfg.doors() {
 		if door.address == "" {
 			continue
 		}
 		listener, err := config.Listen(ctx, "tcp", door.address)
 		if err != nil {
-			return fmt.Errorf("listen: %w", err)
+			return fmt.Errorf("%s address %s: %w", door.name, door.address, err)
 		}
-		*door.listener = listener
+		*listeners[i] = listener
 	}
 	return nil
 }

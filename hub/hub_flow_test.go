@@ -28,6 +28,7 @@ import (
 	"github.com/lienthong/lienthong/hub"
 	"github.com/lienthong/lienthong/hub/hubtest"
 	"github.com/lienthong/lienthong/nodes"
+	"github.com/lienthong/lienthong/packet"
 )
 
 // strangers returns the TLS sides of a caller without a certificate and of one
@@ -253,6 +254,24 @@ func TestABodyTooLargeIsAnsweredInEveryVersionOfHTTP(t *testing.T) {
 		}
 		client.CloseIdleConnections()
 	}
+}
+
+func TestTheSamePacketAtTwoDoorsIsOnePacket(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	province := join(t, h, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	portal := join(t, h, "G22/portal", registryv1.NodeKind_NODE_KIND_PORTAL)
+	h.Grant("H41", "G22/portal")
+	env := envelope(t, "", "dossier.xml")
+	env.Id = packet.EnvelopeID(env)
+	if _, err := province.Submit(t.Context(), env); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := post(t, province.http, h.EdgeURL()+dossierPath, env.GetContent()); status != http.StatusOK {
+		t.Fatalf("HTTP %d: %s", status, body)
+	}
+	take(t, portal, 1)
+	wantNothingWaiting(t, portal)
 }
 
 func TestLookUp(t *testing.T) {

@@ -26,6 +26,8 @@ var (
 	ErrHub = errors.New("the hub is not the one the token is for")
 	// ErrUnreachable means that nobody answers at the hub's address.
 	ErrUnreachable = errors.New("the hub cannot be reached")
+	// ErrProfile means that the directory holds the profile of another node.
+	ErrProfile = errors.New("the directory holds the profile of another node")
 	// ErrAnswer means that what the hub gave is not what was asked for.
 	ErrAnswer = errors.New("the hub's answer does not fit the token")
 )
@@ -56,7 +58,7 @@ type Joined struct {
 //
 // After an interruption, Join with the same token and dir does it again: the key
 // is used again, and the hub gives the same key the same certificate. Errors:
-// ErrToken, ErrTokenExpired, ErrUnreachable, ErrHub, ErrAnswer, *Refused, those of
+// ErrToken, ErrTokenExpired, ErrProfile, ErrUnreachable, ErrHub, ErrAnswer, *Refused, those of
 // certs.KeyAndCSRIn, and what ctx ended with.
 func Join(ctx context.Context, token, dir string, opts JoinOptions) (Joined, error) {
 	parsed, err := ParseToken(token)
@@ -76,11 +78,26 @@ func Join(ctx context.Context, token, dir string, opts JoinOptions) (Joined, err
 	if j.hub.ServerName() == "" {
 		return Joined{}, fmt.Errorf("join: hub address %.100q; host:port is expected", j.hub.Address)
 	}
+	if err := checkProfile(dir, parsed.GetNode()); err != nil {
+		return Joined{}, fmt.Errorf("join: %w", err)
+	}
 	joined, err := j.join(ctx, dir)
 	if err != nil {
 		return Joined{}, fmt.Errorf("join %s at %s: %w", parsed.GetNode(), j.hub.Address, err)
 	}
 	return joined, nil
+}
+
+// checkProfile keeps one node's profile from being overwritten by another's.
+func checkProfile(dir, node string) error {
+	credentials, err := certs.LoadCredentials(dir)
+	if err != nil { // none, or the rest of a join that was interrupted
+		return nil //nolint:nilerr // whatever is wrong with it, it is not another node's profile
+	}
+	if _, id, err := credentials.Identity(); err == nil && id.String() != node {
+		return fmt.Errorf("%w: %s is that of %s, the token is for %s; choose another directory", ErrProfile, dir, id, node)
+	}
+	return nil
 }
 
 type joining struct {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	faultv1 "github.com/lienthong/lienthong/gen/lienthong/fault/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
 // ErrClosed means that the Client or the Submitter was closed.
@@ -33,12 +35,14 @@ func (r *Refused) Code() codes.Code {
 // Reason returns the stable word for programs, e.g. "right_missing".
 func (r *Refused) Reason() string { return r.Refusal.GetReason() }
 
-// Error says what is wrong, in English. Violations are counted, not told: they
-// quote the packet.
+// Error says what is wrong, in English, with the first violation of a packet.
+// Texts of violations do not quote the packet.
 func (r *Refused) Error() string {
 	text := r.Reason() + ": " + r.Refusal.GetMessageEn()
-	if n := len(r.Refusal.GetFindings()); n > 0 {
-		text += fmt.Sprintf(" (%d findings)", n)
+	findings := r.Refusal.GetFindings()
+	at := slices.IndexFunc(findings, func(f *packetv1.Finding) bool { return f.GetSeverity() == packetv1.Severity_SEVERITY_ERROR })
+	if at >= 0 {
+		text += fmt.Sprintf("; the first is %s (%d:%d): %s", findings[at].GetField(), findings[at].GetLine(), findings[at].GetColumn(), findings[at].GetMessageEn())
 	}
 	return text
 }

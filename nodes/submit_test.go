@@ -139,7 +139,7 @@ func TestSubmitTriesAgainUntilItIsAccepted(t *testing.T) {
 func TestSubmitReturnsWhatTheHubRefuses(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)
-	finding := &packetv1.Finding{Field: "dossier.code"}
+	finding := &packetv1.Finding{Severity: packetv1.Severity_SEVERITY_ERROR, Field: "dossier.code", Line: 2, Column: 3, MessageEn: "is required"}
 	h.fault = func(int, *exchangev1.Envelope) fault {
 		return fault{refuse: hubfault.New(codes.InvalidArgument, "packet_invalid", "not valid", "không hợp lệ").With([]*packetv1.Finding{finding})}
 	}
@@ -152,7 +152,7 @@ func TestSubmitReturnsWhatTheHubRefuses(t *testing.T) {
 		refused.Refusal.GetMessageVi() != "không hợp lệ" || refused.Refusal.GetFindings()[0].GetField() != "dossier.code" {
 		t.Errorf("refused with %v", refused.Refusal)
 	}
-	if status.Code(err) != codes.InvalidArgument || err.Error() != "packet_invalid: not valid (1 findings)" {
+	if status.Code(err) != codes.InvalidArgument || err.Error() != "packet_invalid: not valid; the first is dossier.code (2:3): is required" {
 		t.Errorf("as an error it is %q, code %s", err, status.Code(err))
 	}
 	if h.submitted != 1 {
@@ -219,7 +219,7 @@ func TestSubmitRefusesWhatCannotTravel(t *testing.T) {
 	cfg.MaxMessageBytes = 10_000
 	c := dial(t, cfg)
 	for reason, env := range map[string]*exchangev1.Envelope{
-		"request_invalid": {Id: "\xff", Content: []byte("x")},
+		"request_invalid":  {Id: "\xff", Content: []byte("x")},
 		"packet_too_large": {Id: "a", Content: make([]byte, 10_000)},
 	} {
 		_, err := c.Submit(t.Context(), env)

@@ -21,7 +21,7 @@ func TestSubjectIsTheDossierOrTheOrganisation(t *testing.T) {
 	t.Parallel()
 	codec := newCodec(t)
 	for name, want := range map[string][2]string{
-		"dossier.xml":    {"000.00.04.H41-261102-0007", "H41"},
+		"dossier.xml":    {"H41.04-261102-0007", "H41"},
 		"progress.json":  {"G12.18-261103-0012", "G12"},
 		"survey.xml":     {"H41", "H41"},
 		"statistic.json": {"G12", "G12"},

@@ -179,6 +179,16 @@ func isNullDate(s string) bool {
 	return zeros >= 8
 }
 
+// isUnset reports whether t is the time of a program that has set none: the first
+// midnight there is, by its own zone or by UTC.
+func isUnset(t time.Time) bool {
+	if t.IsZero() {
+		return true
+	}
+	hour, minute, second := t.Clock()
+	return t.Year() == 1 && t.YearDay() == 1 && hour+minute+second+t.Nanosecond() == 0
+}
+
 // writable reports whether a time can be written with a year of four digits,
 // here and in UTC.
 func writable(t time.Time) bool {

@@ -10,8 +10,9 @@ import (
 // amount of money and holds every percentage that a float was printed to.
 const maxDigits = 128
 
-// parseDecimal reads a decimal number and keeps its digits. exact is false where
-// the spelling had to be changed: a plus sign, a bare point, an exponent.
+// parseDecimal reads a decimal number and keeps its digits; a plus sign and a bare
+// point, which xsd:decimal allows, are written without. exact is false where it is
+// not spelt as xsd:decimal: with an exponent.
 func parseDecimal(s string) (digits string, exact, ok bool) {
 	if len(s) > maxDigits {
 		return "", false, false
@@ -19,8 +20,9 @@ func parseDecimal(s string) (digits string, exact, ok bool) {
 	if isPlainDecimal(s) {
 		return s, true, true
 	}
-	mantissa, exponent := s, 0
+	mantissa, exponent, scientific := s, 0, false
 	if at := strings.IndexAny(s, "eE"); at >= 0 {
+		scientific = true
 		n, err := strconv.Atoi(s[at+1:])
 		if err != nil || n < -maxDigits || n > maxDigits {
 			return "", false, false
@@ -38,12 +40,21 @@ func parseDecimal(s string) (digits string, exact, ok bool) {
 	if whole+fraction == "" || !isDigits(whole+fraction) {
 		return "", false, false
 	}
-	moved := sign + shift(whole, fraction, exponent)
-	return moved, false, len(moved) <= maxDigits
+	if scientific {
+		whole, fraction = shift(whole, fraction, exponent)
+	}
+	if whole == "" {
+		whole = "0"
+	}
+	if fraction != "" {
+		whole += "." + fraction
+	}
+	digits = sign + whole
+	return digits, !scientific, len(digits) <= maxDigits
 }
 
-// shift moves the point of whole.fraction and leaves one digit before it.
-func shift(whole, fraction string, exponent int) string {
+// shift moves the point of whole.fraction and drops the zeros before it.
+func shift(whole, fraction string, exponent int) (string, string) {
 	for ; exponent > 0; exponent-- {
 		if fraction == "" {
 			fraction = "0"
@@ -56,13 +67,7 @@ func shift(whole, fraction string, exponent int) string {
 		}
 		whole, fraction = whole[:len(whole)-1], whole[len(whole)-1:]+fraction
 	}
-	if whole = strings.TrimLeft(whole, "0"); whole == "" {
-		whole = "0"
-	}
-	if fraction == "" {
-		return whole
-	}
-	return whole + "." + fraction
+	return strings.TrimLeft(whole, "0"), fraction
 }
 
 // isPlainDecimal reports whether s is digits with an optional minus sign and an

@@ -32,5 +32,5 @@ func ExampleCodec_Decode() {
 	// Output:
 	// 1:1 MDocumentTraces.OrganizationInchargeName: is required
 	// 4:3 MDocumentTraces.UserName: must not be empty
-	// 6:3 MDocumentTraces.DateCreated: a date is expected: 2018-10-23
+	// 6:3 MDocumentTraces.DateCreated: a date with time and offset is
 }

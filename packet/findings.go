@@ -10,34 +10,46 @@ import (
 )
 
 // InvalidError means that a packet is refused. Findings holds every violation
-// and every warning, in the order of the text.
-type InvalidError struct{ Findings []*packetv1.Finding }
+// and every warning, in the order of the text; of very many, the first.
+type InvalidError struct {
+	Findings []*packetv1.Finding
+
+	violations int
+	cause      error
+}
+
+// Violations counts what refuses the packet, also what Findings has no room for.
+func (e *InvalidError) Violations() int {
+	count := 0
+	for _, f := range e.Findings {
+		if f.GetSeverity() != packetv1.Severity_SEVERITY_WARNING {
+			count++
+		}
+	}
+	return max(count, e.violations)
+}
 
 // Error counts the violations and names the rule and place of the first. It
 // never holds what was sent.
 func (e *InvalidError) Error() string {
-	count := 0
-	var first *packetv1.Finding
-	for _, f := range e.Findings {
-		if f.GetSeverity() == packetv1.Severity_SEVERITY_WARNING {
-			continue
-		}
-		if count++; first == nil {
-			first = f
-		}
-	}
-	if first == nil {
+	first := slices.IndexFunc(e.Findings, func(f *packetv1.Finding) bool {
+		return f.GetSeverity() != packetv1.Severity_SEVERITY_WARNING
+	})
+	if first < 0 {
 		return "the packet is refused"
 	}
-	place := ""
-	if first.GetLine() > 0 {
-		place = fmt.Sprintf(" at %d:%d", first.GetLine(), first.GetColumn())
+	place := e.Findings[first].GetRule()
+	if f := e.Findings[first]; f.GetLine() > 0 {
+		place += fmt.Sprintf(" at %d:%d", f.GetLine(), f.GetColumn())
 	}
-	if count == 1 {
-		return fmt.Sprintf("the packet is refused: %s%s", first.GetRule(), place)
+	if count := e.Violations(); count > 1 {
+		return fmt.Sprintf("the packet is refused: %d violations, the first %s", count, place)
 	}
-	return fmt.Sprintf("the packet is refused: %d violations, the first %s%s", count, first.GetRule(), place)
+	return "the packet is refused: " + place
 }
+
+// Unwrap returns ErrUnknownPacket where that is why; nil else.
+func (e *InvalidError) Unwrap() error { return e.cause }
 
 // maxFindings is how many violations and how many warnings one packet gets; what
 // is beyond is counted.
@@ -104,15 +116,14 @@ func (r *reading) result() ([]*packetv1.Finding, error) {
 		}
 		findings = append(findings, f.finding)
 	}
-	if dropped := r.violations + r.warnings - len(r.found); dropped > 0 {
+	if r.violations > maxFindings || r.warnings > maxFindings {
+		t := textMore(max(r.violations-maxFindings, 0), max(r.warnings-maxFindings, 0))
 		findings = append(findings, &packetv1.Finding{
-			Severity: packetv1.Severity_SEVERITY_WARNING, Field: r.path(0), Rule: ruleFindings,
-			MessageEn: fmt.Sprintf("%d more findings are not shown", dropped),
-			MessageVi: fmt.Sprintf("còn %d phát hiện khác không hiển thị", dropped),
+			Severity: packetv1.Severity_SEVERITY_WARNING, Field: r.path(0), Rule: ruleFindings, MessageEn: t.en, MessageVi: t.vi,
 		})
 	}
 	if r.violations > 0 {
-		return nil, &InvalidError{Findings: findings}
+		return nil, &InvalidError{Findings: findings, violations: r.violations, cause: r.cause}
 	}
 	return findings, nil
 }

@@ -3,15 +3,13 @@ package packet
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"strings"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
-// ErrUnknownPacket means that a text is none of the four packets. The text of
-// the error says which there are.
+// ErrUnknownPacket means that a text is none of the four packets.
 var ErrUnknownPacket = errors.New("not a known packet")
 
 // Sniff tells XML from JSON by the first character; FORMAT_UNSPECIFIED for
@@ -38,38 +36,51 @@ func Sniff(content []byte) exchangev1.Format {
 }
 
 // Identify tells what packet a text is, by its root element or its members, and
-// how it is written. It returns an *InvalidError where the text cannot be read
-// so far, and ErrUnknownPacket where no packet fits.
+// how it is written. It returns an *InvalidError where the text cannot be read so
+// far, and one that is ErrUnknownPacket where no packet fits; its finding says
+// which there are. Whatever else is wrong is left to Decode.
 func (c *Codec) Identify(content []byte) (packetv1.PacketType, exchangev1.Format, error) {
 	format := Sniff(content)
-	r := &reading{options: c.options}
+	r := &reading{options: c.options, located: true}
 	r.root(&message{})
 	var typ packetv1.PacketType
-	var err error
 	switch {
 	case len(content) > c.options.ContentBytes:
+		r.located = false
 		r.fail(0, ruleSize, "", textSize(len(content), c.options.ContentBytes))
 	case format == exchangev1.Format_FORMAT_XML:
-		typ, err = c.identifyXML(newXMLReader(r, content))
+		typ = c.identifyXML(newXMLReader(r, content))
 	case format == exchangev1.Format_FORMAT_JSON:
-		typ, err = c.identifyJSON(newJSONReader(r, content))
+		typ = c.identifyJSON(newJSONReader(r, content))
 	default:
-		err = fmt.Errorf("%w: neither XML nor JSON", ErrUnknownPacket)
+		r.unknownPacket(0, "", textNeither())
 	}
-	if _, invalid := r.result(); invalid != nil {
-		return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED, format, invalid
+	if _, err := r.result(); err != nil {
+		return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED, format, err
 	}
-	return typ, format, err
+	return typ, format, nil
 }
 
-func (c *Codec) identifyXML(x *xmlReader) (packetv1.PacketType, error) {
+// unknownPacket reports that a text is none of the packets.
+func (r *reading) unknownPacket(offset int, sent string, t text) {
+	r.cause = ErrUnknownPacket
+	r.refuse(cut(sent), offset, remark{rule: ruleUnknownPacket, text: t, sent: cut(sent)})
+}
+
+func (c *Codec) identifyXML(x *xmlReader) packetv1.PacketType {
 	for {
 		switch t := x.scan.next(); t.kind {
 		case xmlStart:
-			return c.named(t.name[strings.LastIndexByte(t.name, ':')+1:], "root element")
+			name := t.name[strings.LastIndexByte(t.name, ':')+1:]
+			s, closest := c.named(name)
+			if s == nil {
+				x.unknownPacket(t.offset, name, textUnknownRoot(name, c.names(), closest))
+				return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED
+			}
+			return s.Type
 		case xmlStop:
 			x.ended()
-			return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED, nil
+			return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED
 		}
 	}
 }
@@ -85,23 +96,22 @@ func (c *Codec) packets() []*message {
 	return all
 }
 
-// named returns the type of packet that a root element or wrapper names.
-func (c *Codec) named(name, what string) (packetv1.PacketType, error) {
-	closest, least := "", maxName
+// named returns the packet that a root element or wrapper names; nil for none,
+// with the name that may have been meant.
+func (c *Codec) named(name string) (s *message, closest string) {
+	least := maxName
 	for _, s := range c.packets() {
 		if strings.EqualFold(s.name, name) {
-			return s.Type, nil
+			return s, ""
 		}
 		if d := distance(strings.ToLower(name), strings.ToLower(s.name)); d < least {
 			closest, least = s.name, d
 		}
 	}
-	hint := ""
-	if least <= len(closest)/2 {
-		hint = "; closest is " + closest
+	if least > len(closest)/2 {
+		closest = ""
 	}
-	return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED,
-		fmt.Errorf("%w: %s %q; known are %s%s", ErrUnknownPacket, what, cut(name), c.names(), hint)
+	return nil, closest
 }
 
 // names lists the packets by their official names.
@@ -140,28 +150,38 @@ func distance(a, b string) int {
 
 // identifyJSON goes by the names of the members: those that only one packet has
 // weigh more than those that several share.
-func (c *Codec) identifyJSON(j *jsonReader) (packetv1.PacketType, error) {
+func (c *Codec) identifyJSON(j *jsonReader) packetv1.PacketType {
+	const none = packetv1.PacketType_PACKET_TYPE_UNSPECIFIED
 	var members []string
-	if !j.scan.enter('{') {
-		j.scan.syntax(j.scan.at, "an object is expected", "phải là một đối tượng")
+	if j.scan.peek() == '[' {
+		j.stop(&defect{offset: j.scan.at, rule: ruleRoot, text: textObject()})
+		return none
 	}
+	start := j.scan.at
+	j.scan.enter('{')
 	for first := true; j.scan.more('}', first); first = false {
 		name, _ := j.scan.member()
-		wrapper := len(members) == 0 && j.scan.peek() == '{'
-		if typ, err := c.named(name, "member"); wrapper && err == nil {
-			return typ, nil
+		if len(members) == 0 && j.scan.peek() == '{' {
+			if s, _ := c.named(name); s != nil {
+				return s.Type
+			}
 		}
 		members = append(members, name)
-		j.skip()
+		j.scan.skip()
 	}
 	if j.ended(); j.stopped {
-		return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED, nil
+		return none
 	}
-	return c.fitting(members)
+	typ := c.fitting(members)
+	if typ == none {
+		j.unknownPacket(start, "", textUnknownMembers(c.names()))
+	}
+	return typ
 }
 
-// fitting returns the type of packet that members fit best.
-func (c *Codec) fitting(members []string) (packetv1.PacketType, error) {
+// fitting returns the type of packet that members fit best; none where they fit
+// no packet, or several alike.
+func (c *Codec) fitting(members []string) packetv1.PacketType {
 	best, score, tie := packetv1.PacketType_PACKET_TYPE_UNSPECIFIED, 0, false
 	for _, s := range c.packets() {
 		n := c.score(s, members)
@@ -171,9 +191,9 @@ func (c *Codec) fitting(members []string) (packetv1.PacketType, error) {
 		}
 	}
 	if score == 0 || tie {
-		return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED, fmt.Errorf("%w: the members of the object fit no packet, or several alike; known are %s", ErrUnknownPacket, c.names())
+		return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED
 	}
-	return best, nil
+	return best
 }
 
 // score weighs how well members fit a packet.

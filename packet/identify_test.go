@@ -2,6 +2,7 @@ package packet_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -44,7 +45,7 @@ func TestIdentifySaysWhichPacketsThereAre(t *testing.T) {
 	codec := newCodec(t)
 	for content, want := range map[string]string{
 		"<MSyncDocuments/>":            "closest is MSyncDocument",
-		"<html>":                       `root element "html"; known are MSyncDocument, MDocumentTraces, MVotes, MStatistic`,
+		"<html>":                       `root element "html" is not a known packet; known are MSyncDocument, MDocumentTraces, MVotes, MStatistic`,
 		`{"a": 1}`:                     "known are MSyncDocument",
 		`{"DocCode": "x"}`:             "several alike",
 		`{}`:                           "fit no packet",
@@ -53,8 +54,10 @@ func TestIdentifySaysWhichPacketsThereAre(t *testing.T) {
 		"<MResult><Status/></MResult>": "known are MSyncDocument",
 	} {
 		typ, _, err := codec.Identify([]byte(content))
-		if !errors.Is(err, packet.ErrUnknownPacket) || !strings.Contains(err.Error(), want) || typ != 0 {
-			t.Errorf("%s: got %s, %v; want ErrUnknownPacket with %q", content, typ, err, want)
+		findings := findingsOf(err)
+		if !errors.Is(err, packet.ErrUnknownPacket) || typ != 0 || len(findings) != 1 || !reported(findings, findings[0].GetField(), "packet.unknown", refused) ||
+			!strings.Contains(findings[0].GetMessageEn(), want) || !strings.Contains(findings[0].GetMessageVi(), "không phải gói tin đã biết") {
+			t.Errorf("%s: got %s, %v %v; want ErrUnknownPacket with %q", content, typ, err, findings, want)
 		}
 	}
 }
@@ -66,7 +69,7 @@ func TestIdentifyReportsWhatCannotBeRead(t *testing.T) {
 		"<!DOCTYPE a><a/>":                     "xml.doctype",
 		"<MVotes":                              "syntax",
 		`{"Month": }`:                          "syntax",
-		"[]":                                   "syntax",
+		"[]":                                   "root",
 		"<a>" + strings.Repeat("x", 100):       "limit.size",
 		"\xFF\xFE{\x00}\x00":                   "encoding",
 		`{"a":` + strings.Repeat("[", 40) + "": "limit.depth",
@@ -74,6 +77,49 @@ func TestIdentifyReportsWhatCannotBeRead(t *testing.T) {
 		_, _, err := codec.Identify([]byte(content))
 		if findings := findingsOf(err); len(findings) != 1 || findings[0].GetRule() != rule {
 			t.Errorf("%s: got %v %v; want %s", content, err, findings, rule)
+		}
+	}
+}
+
+func TestIdentifyTellsWhereAnUnknownPacketStands(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	for content, want := range map[string]string{
+		"<?xml version=\"1.0\"?>\n  <MSyncDocuments/>": `2:3 MSyncDocuments`,
+		"\n {\"a\": 1}": `2:2 `,
+		"x":             `1:1 `,
+	} {
+		_, _, err := codec.Identify([]byte(content))
+		f := findingsOf(err)[0]
+		if got := fmt.Sprintf("%d:%d %s", f.GetLine(), f.GetColumn(), f.GetField()); got != want {
+			t.Errorf("%q: got %q, want %q", content, got, want)
+		}
+	}
+}
+
+// TestIdentifyLeavesToDecodeWhatCanBeRead: what Identify refuses, nobody is told
+// the rest of.
+func TestIdentifyLeavesToDecodeWhatCanBeRead(t *testing.T) {
+	t.Parallel()
+	codec := codecWith(t, packet.Options{Strict: true, TextBytes: 100})
+	content := string(sample(t, "progress.json").Content)
+	for name, c := range map[string]struct{ old, new, field, rule string }{
+		"character":         {`"Comment": "`, `"Comment": "\u0000`, "MDocumentTraces.Comment", "character"},
+		"unknown character": {`"Status"`, `"Foo": {"a": "\u0000"}, "Status"`, "MDocumentTraces.Foo.a", "character"},
+		"duplicate":         {`"Status"`, `"Foo": {"a": 1, "a": 2}, "Status"`, "MDocumentTraces.Foo.a", "json.duplicate"},
+		"long text":         {`"Status"`, `"Foo": "` + strings.Repeat("x", 101) + `", "Status"`, "MDocumentTraces.Foo", "limit.text"},
+		"item":              {`"Status"`, `"Foo": [1, {"a": 1, "a": 2}], "Status"`, "MDocumentTraces.Foo[1].a", "json.duplicate"},
+		"no name":           {`"Status"`, `"": {"": 1, "": 2}, "Status"`, `MDocumentTraces."".""`, "json.duplicate"},
+	} {
+		changed := []byte(strings.NewReplacer(c.old, c.new, `"UserName"`, `"UserName": 1, "x"`).Replace(content))
+		typ, format, err := codec.Identify(changed)
+		if typ != progress || format != jsonFormat || err != nil {
+			t.Errorf("%s: identified as %s, %v %v", name, typ, err, findingsOf(err))
+			continue
+		}
+		_, err = codec.Decode(typ, format, changed)
+		if findings := findingsOf(err); !hasFinding(findings, c.field, c.rule) || !hasFinding(findings, "MDocumentTraces.UserName", "type") {
+			t.Errorf("%s: findings %v; want %s %s, and UserName", name, findings, c.field, c.rule)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func (j *jsonReader) alone(s *message) bool {
 	if !strings.EqualFold(name, s.name) || ahead.scan.peek() != '{' {
 		return false
 	}
-	ahead.skip()
+	ahead.scan.skip()
 	return ahead.scan.peek() == '}' || ahead.scan.defect != nil
 }
 
@@ -93,13 +93,14 @@ func (j *jsonReader) members(fr *frame) {
 			j.member(fr, f, offset)
 			continue
 		}
+		where := &stray{step: fr.step, name: name}
 		if unknown[name] {
-			j.duplicate(fr.step, offset, name)
+			j.duplicate(j.strayPath(where), offset, name)
 		} else if unknown == nil {
 			unknown = map[string]bool{}
 		}
 		unknown[name] = true
-		j.keep(fr, j.unknown(fr.step, name), offset)
+		j.keep(fr, j.unknown(where), offset)
 	}
 	if j.scan.defect == nil {
 		j.close(fr)
@@ -110,15 +111,15 @@ func (j *jsonReader) members(fr *frame) {
 }
 
 // duplicate reports a member that comes twice.
-func (j *jsonReader) duplicate(at, offset int, name string) {
-	j.refuse(j.path(at)+"."+cut(name), offset, remark{rule: ruleDuplicate, text: textDuplicate(cut(name))})
+func (j *jsonReader) duplicate(path string, offset int, name string) {
+	j.refuse(path, offset, remark{rule: ruleDuplicate, text: textDuplicate(cut(name))})
 }
 
 // member reads the value of a field.
 func (j *jsonReader) member(fr *frame, f *field, offset int) {
 	if fr.seen&f.bit() != 0 {
-		j.duplicate(fr.step, offset, f.name)
-		j.skip()
+		j.duplicate(j.path(fr.step)+"."+f.name, offset, f.name)
+		j.scan.skip()
 		return
 	}
 	if f.repeated {
@@ -155,7 +156,7 @@ func (j *jsonReader) items(fr *frame, f *field, offset int) {
 	default:
 		j.scan.value()
 		at, _ := j.begin(fr, f, offset)
-		j.warn(at, ruleSingle, "", "", textSingle())
+		j.warn(at, ruleSingle, "", "", j.say(textSingle()))
 		j.item(fr, f, at)
 		return
 	}
@@ -179,7 +180,7 @@ func (j *jsonReader) item(fr *frame, f *field, at int) {
 		j.members(&frame{table: f.part, message: v.Message(), step: at})
 	case c == '[':
 		j.fail(at, ruleType, "", textNotArray())
-		j.skip()
+		j.scan.skip()
 	case f.kind == kindPart:
 		v := j.scan.scalar()
 		if j.scan.defect == nil && (v.form != formNull || f.repeated) {
@@ -187,7 +188,7 @@ func (j *jsonReader) item(fr *frame, f *field, at int) {
 		}
 	case c == '{':
 		j.fail(at, ruleType, "", textType(f))
-		j.skip()
+		j.scan.skip()
 	default:
 		sent := j.scan.scalar()
 		if j.scan.defect != nil {
@@ -199,14 +200,10 @@ func (j *jsonReader) item(fr *frame, f *field, at int) {
 	}
 }
 
-// skip passes over a value.
-func (j *jsonReader) skip() { j.unknown(0, "") }
-
-// unknown reads a value that the standard does not know. at is the step of the
-// message it stands in. What is counted is what would be elements in XML, where
-// an array is its items.
-func (j *jsonReader) unknown(at int, name string) *packetv1.UnknownElement {
-	u := &packetv1.UnknownElement{Name: name}
+// unknown reads a value that the standard does not know. What is counted is what
+// would be elements in XML, where an array is its items.
+func (j *jsonReader) unknown(where *stray) *packetv1.UnknownElement {
+	u := &packetv1.UnknownElement{Name: where.name}
 	if j.scan.peek() != '[' {
 		j.scan.value()
 	}
@@ -216,12 +213,13 @@ func (j *jsonReader) unknown(at int, name string) *packetv1.UnknownElement {
 		j.scan.enter('{')
 		seen := map[string]bool{}
 		for first := true; j.scan.more('}', first); first = false {
-			member, offset := j.scan.member()
-			if seen[member] && j.scan.defect == nil {
-				j.duplicate(at, offset, member)
+			name, offset := j.scan.member()
+			member := where.inside(name)
+			if seen[name] && j.scan.defect == nil {
+				j.duplicate(j.strayPath(member), offset, name)
 			}
-			seen[member] = true
-			u.Children = append(u.Children, j.unknown(at, member))
+			seen[name] = true
+			u.Children = append(u.Children, j.unknown(member))
 		}
 	case '[':
 		u.Kind = packetv1.UnknownElement_KIND_ARRAY
@@ -230,23 +228,23 @@ func (j *jsonReader) unknown(at int, name string) *packetv1.UnknownElement {
 			if j.scan.peek() == '[' {
 				j.scan.value()
 			}
-			u.Children = append(u.Children, j.unknown(at, ""))
+			u.Children = append(u.Children, j.unknown(&stray{around: where, step: where.step, item: true, index: len(u.Children)}))
 		}
 		if len(u.Children) == 0 {
 			j.scan.value()
 		}
 	default:
-		j.leaf(at, u)
+		j.leaf(where, u)
 	}
 	return u
 }
 
 // leaf reads a value that is neither an object nor an array.
-func (j *jsonReader) leaf(at int, u *packetv1.UnknownElement) {
+func (j *jsonReader) leaf(where *stray, u *packetv1.UnknownElement) {
 	offset := j.scan.at
 	v := j.scan.scalar()
 	u.Text = v.text
-	j.bounded(at, offset, u)
+	j.bounded(where, offset, u)
 	switch v.form {
 	case formNumber:
 		u.Kind = packetv1.UnknownElement_KIND_NUMBER
@@ -259,7 +257,7 @@ func (j *jsonReader) leaf(at int, u *packetv1.UnknownElement) {
 		u.Kind, u.Text = packetv1.UnknownElement_KIND_NULL, ""
 	default:
 		if !legal(v.text) {
-			j.refuse(j.path(at)+"."+cut(u.GetName()), offset, remark{rule: ruleCharacter, text: textCharacter()})
+			j.refuse(j.strayPath(where), offset, remark{rule: ruleCharacter, text: textCharacter()})
 		}
 	}
 }

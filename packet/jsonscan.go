@@ -93,6 +93,29 @@ func (s *jsonScanner) more(closing byte, first bool) bool {
 	return s.defect == nil
 }
 
+// skip passes over a value of any kind. It minds syntax and limits alone.
+func (s *jsonScanner) skip() {
+	c := s.peek()
+	if c != '[' {
+		s.value()
+	}
+	switch c {
+	case '{':
+		s.enter('{')
+		for first := true; s.more('}', first); first = false {
+			s.member()
+			s.skip()
+		}
+	case '[':
+		s.enter('[')
+		for first := true; s.more(']', first); first = false {
+			s.skip()
+		}
+	default:
+		s.scalar()
+	}
+}
+
 // member takes the name of a member and the colon.
 func (s *jsonScanner) member() (name string, offset int) {
 	if s.peek() != '"' {

@@ -3,6 +3,7 @@ package packet_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -150,8 +151,14 @@ func TestFindingsBeyondTheLimitAreCounted(t *testing.T) {
 	content := "<MSyncDocument>" + strings.Repeat("<DocPapers><PaperName>a</PaperName><Amount>-1</Amount><PaperType>x</PaperType></DocPapers>", 2000) + "</MSyncDocument>"
 	_, err := newCodec(t).Decode(dossier, xmlFormat, []byte(content))
 	findings := findingsOf(err)
-	if len(findings) != 1001 || findings[1000].GetRule() != "limit.findings" || findings[1000].GetMessageVi() == "" {
-		t.Fatalf("%d findings, the last %v", len(findings), findings[len(findings)-1])
+	last := findings[len(findings)-1]
+	if len(findings) != 1002 || last.GetRule() != "limit.findings" || last.GetMessageEn() != "3018 more violations are not shown" ||
+		last.GetMessageVi() != "còn 3018 lỗi khác không hiển thị" {
+		t.Fatalf("%d findings, the last %v", len(findings), last)
+	}
+	var invalid *packet.InvalidError
+	if !errors.As(err, &invalid) || invalid.Violations() != 4018 || !strings.Contains(err.Error(), "4018 violations") {
+		t.Errorf("%v with %d violations; want 4018", err, invalid.Violations())
 	}
 }
 

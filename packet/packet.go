@@ -24,12 +24,12 @@ type Packet struct {
 // dossierCode is the element that names a dossier, in every packet about one.
 const dossierCode = "DocCode"
 
-// Subject returns what order is kept for: the dossier code, else the
+// Subject returns what order is kept for: the dossier by its DossierKey, else the
 // organisation's canonical code.
 func (p *Packet) Subject() string {
 	if p.schema != nil {
 		if f, ok := p.schema.exact[dossierCode]; ok {
-			return strings.Clone(p.Message.ProtoReflect().Get(f.desc).String()) // not the whole text with it
+			return strings.Clone(DossierKey(p.Message.ProtoReflect().Get(f.desc).String())) // not the whole text with it
 		}
 	}
 	return p.Organisation().String()

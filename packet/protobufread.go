@@ -104,7 +104,7 @@ func (p *protobufReader) message(s *message, m protoreflect.Message, at, depth i
 // later reports fields of later versions: XML and JSON will not have them.
 func (p *protobufReader) later(m protoreflect.Message, at int) {
 	if len(m.GetUnknown()) > 0 {
-		p.tolerate(p.path(at), 0, remark{rule: ruleProtobuf, text: textWire()})
+		p.tolerate(p.path(at), 0, remark{rule: ruleProtobuf, text: p.say(textWire())})
 	}
 }
 
@@ -119,12 +119,14 @@ func (p *protobufReader) field(f *field, m protoreflect.Message, parent, depth i
 	case f.kind == kindPart && m.Has(f.desc):
 		p.message(f.part, v.Message(), at, depth+1)
 	case f.kind == kindDatetime && m.Has(f.desc):
-		p.datetime(at, v)
+		p.datetime(at, m)
 	case f.kind == kindDatetime && f.Nullable:
 	case f.kind == kindDatetime, f.kind == kindPart:
 		p.fail(at, ruleRequired, "", textRequired(f))
 	default:
-		p.scalar(at, v)
+		if kept, ok := p.scalar(at, v); ok {
+			m.Set(f.desc, kept)
+		}
 	}
 }
 
@@ -142,33 +144,44 @@ func (p *protobufReader) list(f *field, m protoreflect.Message, parent, depth in
 		if f.kind == kindPart {
 			p.message(f.part, list.Get(i).Message(), at, depth+1)
 		} else if p.count(depth + 1) {
-			p.scalar(at, list.Get(i))
+			if kept, ok := p.scalar(at, list.Get(i)); ok {
+				list.Set(i, kept)
+			}
 		}
 	}
 }
 
-// scalar checks a value as if its text had been read.
-func (p *protobufReader) scalar(at int, v protoreflect.Value) {
+// scalar checks a text as if it had been read, and returns how it is kept; false
+// where it stays as it is.
+func (p *protobufReader) scalar(at int, v protoreflect.Value) (protoreflect.Value, bool) {
 	f := p.steps[at].field
 	switch f.kind {
 	case kindInteger, kindBoolean:
+		return v, false
 	case kindDecimal:
 		if s := v.String(); s != "" && (!isPlainDecimal(s) || len(s) > maxDigits) {
 			p.fail(at, ruleDecimal, s, textDecimal())
-			return
+			return v, false
 		}
-		p.value(at, scalar{text: v.String()})
-	default:
-		p.value(at, scalar{text: v.String()})
 	}
+	kept, ok := p.value(at, scalar{text: v.String()})
+	return kept, ok && kept.String() != v.String()
 }
 
-// datetime checks a time, and cuts it to the milliseconds that can be written.
-func (p *protobufReader) datetime(at int, v protoreflect.Value) {
+// datetime checks a time of a message, and cuts it to the milliseconds that can
+// be written.
+func (p *protobufReader) datetime(at int, m protoreflect.Message) {
+	f := p.steps[at].field
+	v := m.Get(f.desc)
 	p.later(v.Message(), at)
 	stamp, ok := v.Message().Interface().(*timestamppb.Timestamp)
 	if !ok || !stamp.IsValid() {
 		p.fail(at, ruleDatetime, "", textStamp())
+		return
+	}
+	if isUnset(stamp.AsTime()) {
+		p.unset(at, stamp.AsTime().Format(time.RFC3339))
+		m.Clear(f.desc)
 		return
 	}
 	if !writable(stamp.AsTime()) {
@@ -178,7 +191,7 @@ func (p *protobufReader) datetime(at int, v protoreflect.Value) {
 	if rest := stamp.Nanos % int32(time.Millisecond); rest != 0 {
 		sent := stamp.AsTime().Format(time.RFC3339Nano)
 		stamp.Nanos -= rest
-		p.warn(at, ruleDatetime, sent, string(appendDate(nil, stamp)), textMillis())
+		p.warn(at, ruleDatetime, sent, string(appendDate(nil, stamp)), p.say(textMillis()))
 	}
 }
 
@@ -186,12 +199,13 @@ func (p *protobufReader) datetime(at int, v protoreflect.Value) {
 // those of fields, and what they hold must be what they say.
 func (p *protobufReader) unknowns(s *message, m protoreflect.Message, at, depth int) {
 	for _, u := range keptOf(s, m).all {
+		path := p.strayPath(&stray{step: at, name: u.GetName()})
 		known, _ := s.find(u.GetName())
 		if known != nil || !p.unknown(u, at, depth+1) {
-			p.refuse(p.path(at)+"."+cut(u.GetName()), 0, remark{rule: ruleUnknown, text: textBadUnknown(), sent: cut(u.GetName())})
+			p.refuse(path, 0, remark{rule: ruleUnknown, text: textBadUnknown(), sent: cut(u.GetName())})
 			continue
 		}
-		p.tolerate(p.path(at)+"."+cut(u.GetName()), 0, remark{rule: ruleUnknown, text: textUnknown(s.name), sent: cut(u.GetName())})
+		p.tolerate(path, 0, remark{rule: ruleUnknown, text: p.say(textUnknown(s.name)), sent: cut(u.GetName())})
 	}
 }
 

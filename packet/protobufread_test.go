@@ -43,6 +43,7 @@ func TestReadProtobufRefusesWhatXMLCannotBring(t *testing.T) {
 		"required date":         {func(m *packetv1.MSyncDocument) { m.DateAppointed = nil }, "MSyncDocument.DateAppointed", "required"},
 		"date out of range":     {func(m *packetv1.MSyncDocument) { m.DateAppointed.Seconds = math.MaxInt64 }, "MSyncDocument.DateAppointed", "datetime"},
 		"year 10000 here":       {func(m *packetv1.MSyncDocument) { m.FinishedDate = &timestamppb.Timestamp{Seconds: 253402300799} }, "MSyncDocument.FinishedDate", "datetime"},
+		"unset date":            {func(m *packetv1.MSyncDocument) { m.DateAppointed = timestamppb.New(time.Time{}) }, "MSyncDocument.DateAppointed", "required"},
 		"control character":     {func(m *packetv1.MSyncDocument) { m.CitizenName = "a\x00b" }, "MSyncDocument.CitizenName", "character"},
 		"no decimal":            {func(m *packetv1.MSyncDocument) { m.DocFees[0].Price = "1e5" }, "MSyncDocument.DocFees[0].Price", "decimal"},
 		"no Base64":             {func(m *packetv1.MSyncDocument) { m.Attachments[0].Base64 = "?" }, "MSyncDocument.Attachments[0].Base64", "base64"},
@@ -114,6 +115,22 @@ func TestReadProtobufCutsTimesToMilliseconds(t *testing.T) {
 	}
 	if document := encode(t, codec, p.Message, xmlFormat); !strings.Contains(string(document), "<DateReceived>2026-11-02T08:15:00.123+07:00<") {
 		t.Errorf("written\n%s", document)
+	}
+}
+
+// TestReadProtobufTakesLibertiesLikeXML: what is kept is the same, however it came.
+func TestReadProtobufTakesLibertiesLikeXML(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	m := dossierMessage(t)
+	m.OrganInchargeIdLevel1, m.FinishedDate = " h41 ", timestamppb.New(time.Time{})
+	p := decode(t, codec, dossier, protobufFormat, encode(t, codec, m, protobufFormat))
+	if len(p.Warnings) != 2 || p.Warnings[0].GetRule() != "absent" || p.Warnings[1].GetUnderstood() != "H41" {
+		t.Errorf("warnings %v; want the unset date and the code", p.Warnings)
+	}
+	m.OrganInchargeIdLevel1, m.FinishedDate = "H41", nil
+	if !proto.Equal(p.Message, m) {
+		t.Errorf("got %v\nwant %v", p.Message, m)
 	}
 }
 

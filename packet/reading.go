@@ -30,6 +30,10 @@ type reading struct {
 	violations, warnings int
 	// stopped is set where the rest of the text could not be read.
 	stopped bool
+	// cause is what a refusal unwraps to; mostly nil.
+	cause error
+	// places finds steps by what they are of; nil until there is much to find.
+	places map[spot]int32
 }
 
 // step is one element that the standard knows, in the order of the text; the
@@ -44,6 +48,12 @@ type step struct {
 	failed bool
 }
 
+// spot is what a step is of.
+type spot struct {
+	parent, index int32
+	field         *field
+}
+
 // root begins with the root.
 func (r *reading) root(s *message) {
 	r.table = s
@@ -52,16 +62,27 @@ func (r *reading) root(s *message) {
 
 // enter notes an element and returns its step.
 func (r *reading) enter(parent int, f *field, index, offset int) int {
-	r.steps = append(r.steps, step{field: f, parent: int32(parent), index: int32(index), offset: offset}) //nolint:gosec // at most maxElements
+	s := step{field: f, parent: int32(parent), index: int32(index), offset: offset} //nolint:gosec // at most maxElements
+	r.steps = append(r.steps, s)
+	if r.places != nil {
+		r.places[s.spot()] = int32(len(r.steps) - 1) //nolint:gosec // at most maxElements and what they lack
+	}
 	return len(r.steps) - 1
 }
 
+func (s *step) spot() spot { return spot{parent: s.parent, index: s.index, field: s.field} }
+
 // lookup returns the step of a field of a message; -1 where it was not sent.
+// Looking for every step of a long packet must not take the square of its length.
 func (r *reading) lookup(parent int, f *field, index int) int {
-	for at := parent + 1; at < len(r.steps); at++ {
-		if s := &r.steps[at]; s.field == f && int(s.parent) == parent && int(s.index) == index {
-			return at
+	if r.places == nil {
+		r.places = make(map[spot]int32, len(r.steps))
+		for at := 1; at < len(r.steps); at++ { // of several, the last is the one that was kept
+			r.places[r.steps[at].spot()] = int32(at) //nolint:gosec // at most maxElements and what they lack
 		}
+	}
+	if at, ok := r.places[spot{parent: int32(parent), index: int32(index), field: f}]; ok { //nolint:gosec // of a list in memory
+		return int(at)
 	}
 	return -1
 }
@@ -124,9 +145,9 @@ func (r *reading) known(fr *frame, name string, offset int) *field {
 	if f == nil || spelt == spelledExactly {
 		return f
 	}
-	said := remark{rule: ruleAlias, text: textAlias(f.name), sent: cut(name), understood: f.name}
+	said := remark{rule: ruleAlias, text: r.say(textAlias(f.name)), sent: cut(name), understood: f.name}
 	if spelt == spelledInOtherCase {
-		said.rule, said.text = ruleCase, textCase(f.name)
+		said.rule, said.text = ruleCase, r.say(textCase(f.name))
 	}
 	r.tolerate(r.path(fr.step)+"."+f.name, offset, said)
 	return f
@@ -169,19 +190,49 @@ func (r *reading) keep(fr *frame, u *packetv1.UnknownElement, offset int) {
 	if fr.table.unknowns == nil {
 		t = textIgnored(fr.table.name)
 	}
-	r.tolerate(r.path(fr.step)+"."+cut(u.GetName()), offset, remark{rule: ruleUnknown, text: t, sent: cut(u.GetName())})
+	r.tolerate(r.strayPath(&stray{step: fr.step, name: u.GetName()}), offset, remark{rule: ruleUnknown, text: r.say(t), sent: cut(u.GetName())})
 	if fr.last != nil {
 		u.After = fr.last.name
 	}
 	fr.unknown = append(fr.unknown, u)
 }
 
+// stray is where an element that the standard does not know stands.
+type stray struct {
+	around *stray // nil directly in a message that the standard knows
+	step   int    // of that message
+	name   string
+	item   bool // of a JSON array, and then without a name
+	index  int  // in that array
+}
+
+// inside returns where an element in s stands.
+func (s *stray) inside(name string) *stray { return &stray{around: s, step: s.step, name: name} }
+
+// strayPath spells where an unknown element stands, by the names that were sent.
+func (r *reading) strayPath(s *stray) string {
+	around := ""
+	if s.around == nil {
+		around = r.path(s.step)
+	} else {
+		around = r.strayPath(s.around)
+	}
+	switch {
+	case s.item:
+		return around + "[" + strconv.Itoa(s.index) + "]"
+	case s.name == "":
+		return around + `.""`
+	default:
+		return around + "." + cut(s.name)
+	}
+}
+
 // bounded reports a text of an unknown element that is longer than allowed.
-func (r *reading) bounded(at, offset int, u *packetv1.UnknownElement) {
+func (r *reading) bounded(where *stray, offset int, u *packetv1.UnknownElement) {
 	if len(u.GetText()) <= r.options.TextBytes {
 		return
 	}
-	r.refuse(r.path(at)+"."+cut(u.GetName()), offset, remark{rule: ruleText, text: textTooLong(r.options.TextBytes)})
+	r.refuse(r.strayPath(where), offset, remark{rule: ruleText, text: textTooLong(r.options.TextBytes)})
 }
 
 // close ends a message: it reports what is missing and stores what is unknown.

@@ -82,7 +82,7 @@ func integer(t *rapid.T, name string) int32 {
 }
 
 func moment(t *rapid.T) *timestamppb.Timestamp {
-	from, to := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 16, 59, 59, 0, time.UTC)
+	from, to := time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC), time.Date(9999, 12, 31, 16, 59, 59, 0, time.UTC)
 	return &timestamppb.Timestamp{
 		Seconds: rapid.Int64Range(from.Unix(), to.Unix()).Draw(t, "seconds"),
 		Nanos:   rapid.Int32Range(0, 999).Draw(t, "milliseconds") * 1e6,

@@ -68,18 +68,11 @@ type message struct {
 	desc     protoreflect.MessageDescriptor
 	fields   []*field
 	exact    map[string]*field
-	folded   map[string]*field // names and aliases in small letters
-	rules    map[string]rule   // by id
-	required uint64            // bits by field.index
+	folded   map[string]*field   // names and aliases in small letters
+	rules    map[string][]*field // the fields that a CEL rule looks at, by its id
+	required uint64              // bits by field.index
 	// unknowns is where unknown elements are kept; nil where they are not.
 	unknowns protoreflect.FieldDescriptor
-}
-
-// rule is one CEL rule of a message.
-type rule struct {
-	text *packetv1.RuleText // nil where the .proto gives none
-	// fields are those that the rule looks at.
-	fields []*field
 }
 
 // schema holds the messages by their Protobuf names.
@@ -266,23 +259,16 @@ func (m *message) byNumber(number protoreflect.FieldNumber) *field {
 	return m.fields[i]
 }
 
-// rulesOf collects the CEL rules of a message with their texts.
-func rulesOf(m *message) map[string]rule {
-	rules := map[string]rule{}
+// rulesOf collects the CEL rules of a message and the fields they look at.
+func rulesOf(m *message) map[string][]*field {
+	rules := map[string][]*field{}
 	options, _ := proto.GetExtension(m.desc.Options(), validate.E_Message).(*validate.MessageRules)
 	for _, cel := range options.GetCel() {
-		r := rule{}
-		for _, text := range m.Rules {
-			if text.GetId() == cel.GetId() {
-				r.text = text
-			}
-		}
 		for _, f := range m.fields {
 			if mentions(cel.GetExpression(), "this."+string(f.desc.Name())) {
-				r.fields = append(r.fields, f)
+				rules[cel.GetId()] = append(rules[cel.GetId()], f)
 			}
 		}
-		rules[cel.GetId()] = r
 	}
 	return rules
 }

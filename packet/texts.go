@@ -41,6 +41,8 @@ const (
 	ruleBase64       = "base64"
 	ruleOrganisation = "organisation"
 	ruleProtobuf     = "protobuf.unknown"
+
+	ruleUnknownPacket = "packet.unknown"
 )
 
 const (
@@ -49,24 +51,8 @@ const (
 	maxAttributes = 16
 )
 
-func textAlias(official string) text {
-	return text{"is another spelling of " + official, "là cách viết khác của " + official}
-}
-
-func textCase(official string) text {
-	return text{"differs from " + official + " in capital letters", "khác " + official + " về chữ hoa, chữ thường"}
-}
-
 func textRepeated(name string) text {
 	return text{name + " may appear only once here", name + " chỉ được xuất hiện một lần tại đây"}
-}
-
-func textUnknown(parent string) text {
-	return text{"is not an element of " + parent + "; it is kept and handed on", "không phải thành phần của " + parent + "; được giữ nguyên và chuyển tiếp"}
-}
-
-func textIgnored(parent string) text {
-	return text{"is not an element of " + parent + "; it is ignored", "không phải thành phần của " + parent + "; bị bỏ qua"}
 }
 
 func textRequired(f *field) text {
@@ -100,12 +86,6 @@ func textType(f *field) text {
 	default:
 		return text{"text is expected", "phải là văn bản"}
 	}
-}
-
-// textSpelling says how a value that was understood is rightly spelt.
-func textSpelling(f *field) text {
-	t := textType(f)
-	return text{"was understood, but is not spelt as the standard says: " + t.en, "đã hiểu được, nhưng không viết đúng quy định: " + t.vi}
 }
 
 func textBase64(wrong string) text {
@@ -168,40 +148,16 @@ func textInstruction() text {
 	return text{"processing instructions are not allowed, only the XML declaration at the very start", "không cho phép chỉ thị xử lý; chỉ cho phép khai báo XML ở ngay đầu"}
 }
 
-func textNamespace() text {
-	return text{"the standard has no namespaces; the declaration is ignored", "chuẩn không dùng không gian tên; khai báo bị bỏ qua"}
-}
-
-func textAttribute() text {
-	return text{"the standard has no attributes; this one is ignored", "chuẩn không dùng thuộc tính; thuộc tính này bị bỏ qua"}
-}
-
-func textPrefix() text {
-	return text{"the standard has no prefixes; the name after the colon was read", "chuẩn không dùng tiền tố; đã đọc phần tên sau dấu hai chấm"}
-}
-
 func textMixed() text {
 	return text{"text stands between elements where only elements are allowed", "có văn bản xen giữa các phần tử, nơi chỉ cho phép phần tử"}
 }
 
-func textOrder() text {
-	return text{"stands after an element that the standard puts behind it", "đứng sau phần tử mà chuẩn quy định phải đứng sau nó"}
-}
-
-func textNone() text {
-	return text{"is empty; it was read as none", "rỗng; được hiểu là không có"}
-}
-
-func textAbsent() text {
-	return text{"holds no value; it was read as absent", "không có giá trị; được hiểu là không có"}
+func textDateRequired() text {
+	return text{"a date is required; 0001-01-01 is an unset date", "bắt buộc phải có ngày; 0001-01-01 là ngày chưa được gán"}
 }
 
 func textEmpty() text {
 	return text{"must not be empty", "không được để trống"}
-}
-
-func textSpace() text {
-	return text{"has white space around the value", "có khoảng trắng thừa quanh giá trị"}
 }
 
 func textCharacter() text {
@@ -225,12 +181,13 @@ func textDecimal() text {
 }
 
 func textDatetime() text {
-	return text{"a date is expected: 2018-10-23T09:15:00.000+07:00 (also read: without offset, 2018-10-23, 20181023091500, 23/10/2018, 23/10/2018 09:15:00)",
-		"phải là ngày giờ: 2018-10-23T09:15:00.000+07:00 (cũng đọc được: không có múi giờ, 2018-10-23, 20181023091500, 23/10/2018, 23/10/2018 09:15:00)"}
+	return text{"a date with time and offset is expected, e.g. 2018-10-23T09:15:00.000+07:00",
+		"phải là ngày giờ có múi giờ, ví dụ 2018-10-23T09:15:00.000+07:00"}
 }
 
 func textYears() text {
-	return text{"is out of range: years 0001 to 9999 are allowed", "ngoài phạm vi: cho phép năm từ 0001 đến 9999"}
+	return text{"is out of range: after 0001-01-01T07:00:00+07:00 and before 10000-01-01T00:00:00+07:00 is allowed",
+		"ngoài phạm vi: chỉ cho phép sau 0001-01-01T07:00:00+07:00 và trước 10000-01-01T00:00:00+07:00"}
 }
 
 func textOrganisation() text {
@@ -258,10 +215,6 @@ func textWrapper() text {
 	return text{"the members stand in an object of their own; they belong directly in the outer one", "các thành phần nằm trong một đối tượng riêng; chúng phải nằm trực tiếp trong đối tượng ngoài cùng"}
 }
 
-func textSingle() text {
-	return text{"an array is expected; the single value was read as one item", "phải là mảng; giá trị đơn được hiểu là một phần tử"}
-}
-
 func textNotArray() text {
 	return text{"an array is not allowed here", "không cho phép mảng tại đây"}
 }
@@ -274,15 +227,44 @@ func textBadUnknown() text {
 	return text{"an unknown element needs a name that the standard does not have, and a text of its kind", "phần tử ngoài chuẩn phải có tên không thuộc chuẩn và nội dung đúng kiểu"}
 }
 
-func textWire() text {
-	return text{"holds Protobuf fields that this version does not know; they are kept in Protobuf and cannot be written in XML or JSON",
-		"có trường Protobuf mà phiên bản này không biết; được giữ trong Protobuf và không ghi được ra XML hay JSON"}
-}
-
 func textStamp() text {
 	return text{"is not a valid time", "không phải thời điểm hợp lệ"}
 }
 
-func textMillis() text {
-	return text{"is cut to milliseconds", "được cắt đến mili giây"}
+func textASCII() text {
+	return text{"encoding us-ascii is declared, but here is a character beyond ASCII; declare UTF-8", "khai báo mã hóa us-ascii nhưng tại đây có ký tự ngoài ASCII; hãy khai báo UTF-8"}
+}
+
+func textNeither() text {
+	return text{"is not a known packet: neither XML nor JSON", "không phải gói tin đã biết: không phải XML cũng không phải JSON"}
+}
+
+// textUnknownRoot names the packets there are; closest is empty where none is
+// close.
+func textUnknownRoot(name, known, closest string) text {
+	t := text{fmt.Sprintf("root element %q is not a known packet; known are %s", cut(name), known),
+		fmt.Sprintf("phần tử gốc %q không phải gói tin đã biết; các gói tin đã biết: %s", cut(name), known)}
+	if closest != "" {
+		t.en += "; closest is " + closest
+		t.vi += "; gần giống nhất là " + closest
+	}
+	return t
+}
+
+func textUnknownMembers(known string) text {
+	return text{"is not a known packet: its members fit no packet, or several alike; known are " + known,
+		"không phải gói tin đã biết: các thành phần của đối tượng không khớp gói tin nào, hoặc khớp nhiều gói tin như nhau; các gói tin đã biết: " + known}
+}
+
+// textMore counts what is not shown.
+func textMore(violations, warnings int) text {
+	switch {
+	case warnings == 0:
+		return text{fmt.Sprintf("%d more violations are not shown", violations), fmt.Sprintf("còn %d lỗi khác không hiển thị", violations)}
+	case violations == 0:
+		return text{fmt.Sprintf("%d more warnings are not shown", warnings), fmt.Sprintf("còn %d cảnh báo khác không hiển thị", warnings)}
+	default:
+		return text{fmt.Sprintf("%d more violations and %d more warnings are not shown", violations, warnings),
+			fmt.Sprintf("còn %d lỗi và %d cảnh báo khác không hiển thị", violations, warnings)}
+	}
 }

@@ -1,6 +1,7 @@
 package packet_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,4 +112,33 @@ func TestStrictReadingRefusesUnknownElements(t *testing.T) {
 	if !hasFinding(findingsOf(err), "MDocumentTraces.X", "unknown") {
 		t.Errorf("got %v; want X refused", err)
 	}
+}
+
+// TestFindingsInUnknownElementsNameThem: a path that stops at what is known says
+// nothing about where to look.
+func TestFindingsInUnknownElementsNameThem(t *testing.T) {
+	t.Parallel()
+	codec := codecWith(t, packet.Options{TextBytes: 100})
+	content := strings.Replace(string(sample(t, "progress.xml").Content), "<Status>",
+		"<Foo b='1'><Bar lang='vi'/><x:Baz/><Long>"+strings.Repeat("x", 101)+"</Long><Mix>a<b/></Mix></Foo><Status>", 1)
+	_, err := codec.Decode(progress, xmlFormat, []byte(content))
+	var got []string
+	for _, f := range findingsOf(err) {
+		got = append(got, f.GetField()+" "+f.GetRule()+" "+f.GetSent())
+	}
+	want := "MDocumentTraces.Foo unknown Foo, MDocumentTraces.Foo xml.attribute b, MDocumentTraces.Foo.Bar xml.attribute lang, " +
+		"MDocumentTraces xml.prefix x:Baz, MDocumentTraces.Foo.Mix xml.mixed ***(1), MDocumentTraces.Foo.Long limit.text "
+	if sorted(got) != sorted(strings.Split(want, ", ")) {
+		t.Errorf("got %s\nwant %s", strings.Join(got, ", "), want)
+	}
+	for _, f := range findingsOf(err) {
+		if f.GetRule() == "xml.attribute" && !strings.Contains(f.GetMessageVi(), f.GetSent()+" bị bỏ qua") {
+			t.Errorf("%s does not name the attribute", f.GetMessageVi())
+		}
+	}
+}
+
+func sorted(texts []string) string {
+	slices.Sort(texts)
+	return strings.Join(texts, ", ")
 }

@@ -14,7 +14,8 @@ import (
 
 // validate applies the rules of the .proto files to a message that was read and
 // reports what they find, by official names and at the places that were read. A
-// rule about a value that was refused or is missing says nothing more.
+// rule about a value that was refused or is missing says nothing more; rules
+// between fields go first, for they say more than the bounds of a field.
 func (c *Codec) validate(r *reading, s *message, m protoreflect.Message) error {
 	err := c.validator.Validate(m.Interface())
 	if err == nil {
@@ -24,11 +25,18 @@ func (c *Codec) validate(r *reading, s *message, m protoreflect.Message) error {
 	if !errors.As(err, &invalid) {
 		return fmt.Errorf("apply the rules of %s: %w", s.name, err)
 	}
+	var ofFields []*validate.Violation
 	for _, violation := range invalid.Violations {
-		if r.violations > maxFindings {
-			break // enough is said
+		if t, ok := r.target(s, m, violation.Proto.GetField().GetElements()); ok && t.field == nil {
+			r.violation(t, violation.Proto)
+		} else if ok {
+			ofFields = append(ofFields, violation.Proto)
 		}
-		r.violation(s, m, violation.Proto)
+	}
+	for _, violation := range ofFields {
+		if t, ok := r.target(s, m, violation.GetField().GetElements()); ok {
+			r.violation(t, violation)
+		}
 	}
 	return nil
 }
@@ -42,29 +50,30 @@ type target struct {
 	value   protoreflect.Value
 }
 
-func (r *reading) violation(s *message, m protoreflect.Message, v *validate.Violation) {
-	t, ok := r.target(s, m, v.GetField().GetElements())
-	if !ok {
-		return
-	}
-	known := t.table.rules[v.GetRuleId()]
-	if t.field == nil {
-		for _, looked := range known.fields {
+// violation reports what the validator found at a target.
+func (r *reading) violation(t target, v *validate.Violation) {
+	known := t.table.ruleText(v.GetRuleId())
+	ofMessage := t.field == nil
+	if ofMessage {
+		for _, looked := range t.table.rules[v.GetRuleId()] {
 			if at := r.lookup(t.at, looked, 0); at >= 0 && r.steps[at].failed {
 				return
 			}
 		}
-		t = r.shownAt(t, known.text)
+		t = r.shownAt(t, known)
 	}
-	path, said := r.path(t.at), remark{rule: v.GetRuleId(), text: textOf(t.field, t.table.ruleText(v.GetRuleId()), v)}
+	path, said := r.path(t.at), remark{rule: v.GetRuleId(), text: textOf(t.field, known, v)}
 	if t.field != nil {
 		said.sent = shown(sentOf(t), t.field.Personal)
 	}
-	if known.text.GetWarning() {
+	if known.GetWarning() {
 		r.tolerate(path, r.steps[t.at].offset, said)
 		return
 	}
 	r.refuse(path, r.steps[t.at].offset, said)
+	if ofMessage && t.field != nil {
+		r.steps[t.at].failed = true
+	}
 }
 
 // target follows a path of the validator. It returns false where the path leads

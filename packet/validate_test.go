@@ -55,16 +55,19 @@ func TestRulesAreAppliedAndShownAtTheirFields(t *testing.T) {
 		field, rule      string
 	}{
 		{"dossier.xml", "<IsSuccess>false", "<IsSuccess>true", refused, "MSyncDocument.SuccessDate", "dossier.success_date"},
-		{"dossier.xml", "<ApplicantsType>1", "<ApplicantsType>2", warned, "MSyncDocument.ApplicantsId", "dossier.enterprise_id"},
+		{"dossier.xml", ">040190000001<", ">0401900000-01<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id"},
+		{"dossier.xml", ">040190000001<", ">04019000000<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id"},
 		{"dossier-supplement.xml", "<IsReceived>false", "<IsReceived>true", refused, "MSyncDocument.Supplementaries[0].ReceivedDate", "supplementary.received_date"},
 		{"dossier-supplement.xml", "<Amount>1</Amount>\n      <PaperType>2", "<Amount>-1</Amount>\n      <PaperType>2", refused, "MSyncDocument.Supplementaries[0].Papers[0].Amount", "int32.gte"},
 		{"survey.xml", "<PercentBad>4.4", "<PercentBad>5.4", warned, "MVotes.PercentVeryGood", "survey.percent_sum"},
 		{"survey.xml", "<PercentBad>5.2", "<PercentBad>6.2", warned, "MVotes.Questions[1].PercentVeryGood", "question.percent_sum"},
-		{"survey.xml", "<PercentBad>5.2", "<PercentBad>-1", refused, "MVotes.Questions[1].PercentBad", "percent.range"},
+		{"survey.xml", "<PercentBad>5.2", "<PercentBad>-1", warned, "MVotes.Questions[1].PercentBad", "percent.range"},
 		{"survey.xml", "<TotalVoted>412", "<TotalVoted>-1", refused, "MVotes.TotalVoted", "int32.gte"},
 		{"statistic.xml", "<IsMonthStatistic>true", "<IsMonthStatistic>false", refused, "MStatistic.Month", "statistic.month"},
 		{"statistic.xml", "<Month>10", "<Month>0", refused, "MStatistic.Month", "statistic.month"},
-		{"statistic.xml", "<Year>2026", "<Year>1999", refused, "MStatistic.Year", "int32.gte_lte"},
+		{"statistic.xml", "<Year>2026", "<Year>1999", warned, "MStatistic.Year", "statistic.year"},
+		{"statistic.xml", "<PendingPercent>97.55", "<PendingPercent>100.2", warned, "MStatistic.PendingPercent", "percent.range"},
+		{"statistic.xml", "<PendingLatePercent>2.45", "<PendingLatePercent>-0.11", warned, "MStatistic.PendingLatePercent", "percent.range"},
 		{"statistic.xml", "<SolvedLatePercent>2.01", "<SolvedLatePercent>2.2", warned, "MStatistic.SolvedLatePercent", "statistic.solved_late_percent"},
 		{"statistic.xml", "<PendingPercent>97.55", "<PendingPercent>97", warned, "MStatistic.PendingPercent", "statistic.pending_percent"},
 		{"statistic.xml", "<PendingLatePercent>2.45", "<PendingLatePercent>3", warned, "MStatistic.PendingLatePercent", "statistic.pending_late_percent"},
@@ -99,6 +102,35 @@ func reported(findings []*packetv1.Finding, field, rule string, severity packetv
 		}
 	}
 	return false
+}
+
+func TestPercentagesMayBeATenthOff(t *testing.T) {
+	t.Parallel()
+	codec := codecWith(t, strict())
+	for _, percents := range [][3]string{{"100.1", "0", "-0.1"}, {"100.10", "-0.10", "0.0"}} {
+		content := strings.NewReplacer("<PercentVeryGood>64.3<", "<PercentVeryGood>"+percents[0]+"<", "<PercentGood>30.5<", "<PercentGood>"+percents[1]+"<",
+			"<PercentBad>5.2<", "<PercentBad>"+percents[2]+"<").Replace(string(sample(t, "survey.xml").Content))
+		if !strings.Contains(content, ">"+percents[0]+"<") || !strings.Contains(content, ">"+percents[1]+"<") || !strings.Contains(content, ">"+percents[2]+"<") {
+			t.Fatal("the sample was not changed")
+		}
+		decode(t, codec, survey, xmlFormat, []byte(content))
+	}
+}
+
+func TestMonthsAreToldOnceWithWhatIsAllowed(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	for _, c := range [][2]string{{"13", "true"}, {"0", "true"}, {"-1", "true"}, {"1", "false"}, {"13", "false"}, {"-1", "false"}} {
+		content := strings.NewReplacer("<Month>10<", "<Month>"+c[0]+"<", "<IsMonthStatistic>true<", "<IsMonthStatistic>"+c[1]+"<").
+			Replace(string(sample(t, "statistic.xml").Content))
+		_, err := codec.Decode(statistic, xmlFormat, []byte(content))
+		findings := findingsOf(err)
+		if len(findings) != 1 || findings[0].GetField() != "MStatistic.Month" || findings[0].GetSent() != c[0] ||
+			findings[0].GetMessageEn() != "must be from 1 to 12 (0 only when IsMonthStatistic is false)" ||
+			findings[0].GetMessageVi() != "phải từ 1 đến 12 (chỉ bằng 0 khi IsMonthStatistic là false)" {
+			t.Errorf("month %s, of a month: %s: findings %v; want one that says what is allowed", c[0], c[1], findings)
+		}
+	}
 }
 
 func TestDossiersWithoutAttachmentsAreAcceptedWithAWarning(t *testing.T) {

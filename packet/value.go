@@ -57,7 +57,7 @@ func (r *reading) null(at int, f *field) (protoreflect.Value, bool) {
 	switch {
 	case f.Nullable || !f.Required:
 	case f.kind == kindDecimal && f.minLen == 0, f.kind == kindText && f.minLen == 0:
-		r.warn(at, ruleAbsent, "null", "", textAbsent())
+		r.warn(at, ruleAbsent, "null", "", r.say(textAbsent(f)))
 		return protoreflect.ValueOfString(""), true
 	default:
 		r.fail(at, ruleRequired, "null", textRequired(f))
@@ -71,7 +71,7 @@ func (r *reading) empty(at int, sent string) (protoreflect.Value, bool) {
 	switch {
 	case f.Nullable && sent == "":
 	case f.Nullable || !f.Required:
-		r.warn(at, ruleAbsent, sent, "", textAbsent())
+		r.warn(at, ruleAbsent, sent, "", r.say(textAbsent(f)))
 	default:
 		r.fail(at, ruleRequired, sent, textRequired(f))
 	}
@@ -82,10 +82,28 @@ func (r *reading) empty(at int, sent string) (protoreflect.Value, bool) {
 // than the standard says; white space around it is the least of liberties.
 func (r *reading) liberty(at int, rule, sent, trimmed, understood string, spelt bool) {
 	if !spelt {
-		r.warn(at, rule, sent, understood, textSpelling(r.steps[at].field))
+		r.warn(at, rule, sent, understood, r.spelling(at, sent, understood))
 	} else if sent != trimmed {
-		r.warn(at, ruleSpace, sent, understood, textSpace())
+		r.warn(at, ruleSpace, sent, understood, r.say(textSpace()))
 	}
+}
+
+// spelling says how a value that was understood is rightly spelt. What is about a
+// person is not repeated.
+func (r *reading) spelling(at int, sent, understood string) text {
+	f := r.steps[at].field
+	unquoted := r.json && (f.kind == kindInteger || f.kind == kindBoolean)
+	t := textSpelling(f)
+	switch {
+	case r.personal(at):
+	case unquoted:
+		t.refused = textUnquoted(understood)
+	case sent != understood:
+		t.refused = mustBeWritten(understood)
+	case r.json && f.kind == kindText:
+		t.refused = textQuoted()
+	}
+	return r.say(t)
 }
 
 func (r *reading) str(at int, v scalar) (protoreflect.Value, bool) {
@@ -95,7 +113,7 @@ func (r *reading) str(at int, v scalar) (protoreflect.Value, bool) {
 		r.fail(at, ruleType, v.text, textType(f))
 		return protoreflect.Value{}, false
 	case v.form == formNumber:
-		r.warn(at, ruleType, v.text, v.text, textSpelling(f))
+		r.warn(at, ruleType, v.text, v.text, r.spelling(at, v.text, v.text))
 	case (r.json || !r.located) && !legal(v.text): // sourceOf has seen all of XML
 		r.fail(at, ruleCharacter, "", textCharacter())
 		return protoreflect.Value{}, false
@@ -116,17 +134,19 @@ func (r *reading) str(at int, v scalar) (protoreflect.Value, bool) {
 	return protoreflect.ValueOfString(v.text), true
 }
 
-// organisation checks a code and keeps it as it was sent.
+// organisation checks a code and keeps it in the form it was sent in, 2016's or
+// 2020's, spelt so that it can be read without a liberty.
 func (r *reading) organisation(at int, sent string) (protoreflect.Value, bool) {
-	o, err := ParseOrganisation(sent)
-	if err != nil {
+	if _, err := ParseOrganisation(sent); err != nil {
 		r.fail(at, ruleOrganisation, sent, textOrganisation())
 		return protoreflect.Value{}, false
 	}
-	if trimmed := trim(sent); trimmed != sent || strings.ToUpper(sent) != sent {
-		r.liberty(at, ruleOrganisation, sent, trimmed, o.String(), strings.ToUpper(sent) == sent)
+	trimmed := strings.TrimSpace(sent)
+	kept := strings.ToUpper(trimmed)
+	if kept != sent {
+		r.liberty(at, ruleOrganisation, sent, trimmed, kept, kept == trimmed)
 	}
-	return protoreflect.ValueOfString(sent), true
+	return protoreflect.ValueOfString(kept), true
 }
 
 func (r *reading) integer(at int, v scalar) (protoreflect.Value, bool) {
@@ -217,7 +237,11 @@ func (r *reading) datetime(at int, v scalar) (protoreflect.Value, bool) {
 	}
 	t, exact, ok := parseDate(s)
 	if v.form == formBoolean || !ok {
-		r.fail(at, ruleDatetime, v.text, textDatetime())
+		r.fail(at, ruleDatetime, v.text, r.say(textDatetimes()))
+		return protoreflect.Value{}, false
+	}
+	if isUnset(t) {
+		r.unset(at, v.text)
 		return protoreflect.Value{}, false
 	}
 	if !writable(t) {
@@ -229,6 +253,17 @@ func (r *reading) datetime(at int, v scalar) (protoreflect.Value, bool) {
 		r.liberty(at, ruleDatetime, v.text, s, string(appendDate(nil, stamp)), exact)
 	}
 	return protoreflect.ValueOfMessage(stamp.ProtoReflect()), true
+}
+
+// unset reads a time that a program sends where it has set none: no date, where
+// none is allowed.
+func (r *reading) unset(at int, sent string) {
+	f := r.steps[at].field
+	if f.Nullable || !f.Required {
+		r.warn(at, ruleAbsent, sent, "", r.say(textUnset(f)))
+		return
+	}
+	r.fail(at, ruleRequired, sent, textDateRequired())
 }
 
 func (r *reading) decimal(at int, v scalar) (protoreflect.Value, bool) {
@@ -243,7 +278,7 @@ func (r *reading) decimal(at int, v scalar) (protoreflect.Value, bool) {
 			}
 			return protoreflect.Value{}, false
 		}
-		r.warn(at, ruleAbsent, v.text, "", textAbsent())
+		r.warn(at, ruleAbsent, v.text, "", r.say(textAbsent(f)))
 		return protoreflect.ValueOfString(""), true
 	}
 	digits, exact, ok := parseDecimal(s)

@@ -1,6 +1,9 @@
 package packet
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // declaration takes the XML declaration, if there is one, and checks the
 // encoding it names.
@@ -27,9 +30,7 @@ func (s *xmlScanner) declaration(isUTF16 bool) {
 				s.syntax(0, "only version 1.0 is allowed", "chỉ cho phép phiên bản 1.0")
 			}
 		case name == "encoding" && i == 1:
-			if !isDeclarable(value, isUTF16) {
-				s.stop(0, ruleEncoding, textDeclared(value))
-			}
+			s.encoding(value, isUTF16)
 		case name == "standalone" && i > 0 && i == len(parts)-1 && (value == "yes" || value == "no"):
 		default:
 			s.syntax(0, "the declaration may hold version, encoding and standalone, in this order", "khai báo chỉ gồm version, encoding và standalone, theo thứ tự này")
@@ -37,15 +38,33 @@ func (s *xmlScanner) declaration(isUTF16 bool) {
 	}
 }
 
-// isDeclarable reports whether a declared encoding fits what the bytes are.
-func isDeclarable(encoding string, isUTF16 bool) bool {
-	switch strings.ToLower(encoding) {
-	case "utf-8", "utf8", "us-ascii":
-		return !isUTF16
+const encodingUTF8 = "UTF-8"
+
+// encoding checks that a declared encoding fits what the bytes are.
+func (s *xmlScanner) encoding(declared string, isUTF16 bool) {
+	fits := false
+	switch strings.ToLower(declared) {
+	case "utf-8":
+		fits = !isUTF16
+	case "utf8":
+		fits = !isUTF16
+		s.misspelt = declared
+	case "us-ascii":
+		if fits = !isUTF16; !fits {
+			break
+		}
+		end := strings.IndexFunc(s.text, func(c rune) bool { return c >= utf8.RuneSelf })
+		if end < 0 && s.broken != nil && s.broken.rule == ruleEncoding {
+			end = s.broken.offset
+		}
+		if end >= 0 {
+			s.stop(end, ruleEncoding, textASCII())
+		}
 	case "utf-16", "utf-16le", "utf-16be":
-		return isUTF16
-	default:
-		return false
+		fits = isUTF16
+	}
+	if !fits {
+		s.stop(0, ruleEncoding, textDeclared(declared))
 	}
 }
 

@@ -29,6 +29,9 @@ func newXMLReader(r *reading, content []byte) *xmlReader {
 // readXML reads a whole document into m.
 func readXML(r *reading, s *message, m protoreflect.Message, content []byte) {
 	x := newXMLReader(r, content)
+	if x.scan.misspelt != "" {
+		x.tolerate(x.path(0), 0, remark{rule: ruleEncoding, text: x.say(textMisspelt()), sent: x.scan.misspelt, understood: encodingUTF8})
+	}
 	for {
 		switch t := x.scan.next(); t.kind {
 		case xmlStart:
@@ -54,11 +57,13 @@ func (x *xmlReader) ended() {
 func (x *xmlReader) root(s *message, t xmlToken) bool {
 	x.steps[0].offset = t.offset
 	name := x.local(0, t)
-	x.attributes(0)
+	if len(x.scan.attributes) > 0 {
+		x.attributes(x.path(0))
+	}
 	switch {
 	case name == s.name:
 	case strings.EqualFold(name, s.name):
-		x.tolerate(s.name, t.offset, remark{rule: ruleCase, text: textCase(s.name), sent: cut(name), understood: s.name})
+		x.tolerate(s.name, t.offset, remark{rule: ruleCase, text: x.say(textCase(s.name)), sent: cut(name), understood: s.name})
 	default:
 		x.stopped = true
 		x.refuse(cut(name), t.offset, remark{rule: ruleRoot, text: textRoot(s.name), sent: cut(name)})
@@ -81,19 +86,19 @@ func (x *xmlReader) local(at int, t xmlToken) string {
 	}
 	if !x.prefixed {
 		x.prefixed = true
-		x.tolerate(x.path(at), t.offset, remark{rule: rulePrefix, text: textPrefix(), sent: cut(t.name), understood: cut(name)})
+		x.tolerate(x.path(at), t.offset, remark{rule: rulePrefix, text: x.say(textPrefix()), sent: cut(t.name), understood: cut(name)})
 	}
 	return name
 }
 
-// attributes reports the attributes of the element at a step.
-func (x *xmlReader) attributes(at int) {
+// attributes reports the attributes of the element at a path.
+func (x *xmlReader) attributes(path string) {
 	for _, a := range x.scan.attributes {
-		rule, t := ruleAttribute, textAttribute()
+		rule, t := ruleAttribute, textAttribute(cut(a.name))
 		if a.name == "xmlns" || strings.HasPrefix(a.name, "xmlns:") {
-			rule, t = ruleNamespace, textNamespace()
+			rule, t = ruleNamespace, textNamespace(cut(a.name))
 		}
-		x.tolerate(x.path(at), a.offset, remark{rule: rule, text: t, sent: cut(a.name)})
+		x.tolerate(path, a.offset, remark{rule: rule, text: x.say(t), sent: cut(a.name)})
 	}
 }
 
@@ -108,7 +113,7 @@ func (x *xmlReader) message(fr *frame) {
 		case xmlText:
 			if !mixed && trim(t.text) != "" {
 				mixed = true
-				x.mixed(fr.step, t)
+				x.mixed(x.path(fr.step), t)
 			}
 		case xmlEnd:
 			x.close(fr)
@@ -123,9 +128,9 @@ func (x *xmlReader) message(fr *frame) {
 
 // mixed reports text where only elements are allowed. What it says is not
 // repeated: it may be about a person.
-func (x *xmlReader) mixed(at int, t xmlToken) {
+func (x *xmlReader) mixed(path string, t xmlToken) {
 	offset := t.offset + len(t.text) - len(strings.TrimLeft(t.text, " \t\r\n"))
-	x.refuse(x.path(at), offset, remark{rule: ruleMixed, text: textMixed(), sent: shown(trim(t.text), true)})
+	x.refuse(path, offset, remark{rule: ruleMixed, text: textMixed(), sent: shown(trim(t.text), true)})
 }
 
 // element reads one element of a message.
@@ -134,7 +139,7 @@ func (x *xmlReader) element(fr *frame, t xmlToken) {
 	last := fr.last
 	f := x.known(fr, name, t.offset)
 	if f == nil {
-		x.keep(fr, x.unknown(fr.step, name), t.offset)
+		x.keep(fr, x.unknown(&stray{step: fr.step, name: name}), t.offset)
 		return
 	}
 	at, ok := x.begin(fr, f, t.offset)
@@ -143,10 +148,10 @@ func (x *xmlReader) element(fr *frame, t xmlToken) {
 		return
 	}
 	if len(x.scan.attributes) > 0 {
-		x.attributes(at)
+		x.attributes(x.path(at))
 	}
 	if last != nil && last.index > f.index {
-		x.tolerate(x.path(at), t.offset, remark{rule: ruleOrder, text: textOrder(), sent: last.name + ", " + f.name, understood: f.name + ", " + last.name})
+		x.tolerate(x.path(at), t.offset, remark{rule: ruleOrder, text: x.say(textOrder(last.name)), sent: last.name + ", " + f.name, understood: f.name + ", " + last.name})
 	}
 	if f.kind == kindPart {
 		x.part(fr, f, at)
@@ -175,7 +180,7 @@ func (fr *frame) store(f *field, v protoreflect.Value) {
 func (x *xmlReader) part(fr *frame, f *field, at int) {
 	if x.nothing() {
 		x.steps[at].index = noItem
-		x.warn(at, ruleAbsent, "", "", textNone())
+		x.warn(at, ruleAbsent, "", "", x.say(textNone()))
 		return
 	}
 	var v protoreflect.Value
@@ -250,31 +255,32 @@ func (x *xmlReader) skip() {
 }
 
 // unknown reads an element that the standard does not know, with all it holds.
-// at is the step of the message it stands in.
-func (x *xmlReader) unknown(at int, name string) *packetv1.UnknownElement {
-	x.attributes(at)
-	u := &packetv1.UnknownElement{Name: strings.Clone(name)}
+func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
+	if len(x.scan.attributes) > 0 {
+		x.attributes(x.strayPath(where))
+	}
+	u := &packetv1.UnknownElement{Name: strings.Clone(where.name)}
 	var content strings.Builder
-	var stray xmlToken // the first text that is more than white space
+	var text xmlToken // the first that is more than white space
 	for {
 		switch t := x.scan.next(); t.kind {
 		case xmlText:
-			if stray.text == "" && trim(t.text) != "" {
-				stray = t
+			if text.text == "" && trim(t.text) != "" {
+				text = t
 			}
 			if len(u.Children) == 0 {
 				content.WriteString(t.text)
 			}
 		case xmlStart:
-			u.Children = append(u.Children, x.unknown(at, x.local(at, t)))
+			u.Children = append(u.Children, x.unknown(where.inside(x.local(where.step, t))))
 		case xmlEnd:
 			if u.Text = content.String(); len(u.Children) > 0 {
 				u.Kind, u.Text = packetv1.UnknownElement_KIND_OBJECT, ""
 			}
-			if stray.text != "" && len(u.Children) > 0 {
-				x.mixed(at, stray)
+			if text.text != "" && len(u.Children) > 0 {
+				x.mixed(x.strayPath(where), text)
 			}
-			x.bounded(at, t.offset, u)
+			x.bounded(where, t.offset, u)
 			return u
 		case xmlStop:
 			x.ended()

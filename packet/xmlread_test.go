@@ -76,12 +76,16 @@ func TestReadXMLReportsEveryLiberty(t *testing.T) {
 		{"integer with white space", ">10<", "> 10\n<", warned, "MStatistic.Month", "whitespace", "3:3", " 10\n", "10"},
 		{"integer with a fraction of zeros", ">10<", ">10.0<", warned, "MStatistic.Month", "int", "3:3", "10.0", "10"},
 		{"boolean in capitals", ">true<", ">True<", warned, "MStatistic.IsMonthStatistic", "bool", "5:3", "True", "true"},
-		{"decimal with a plus", ">97.99<", ">+97.99<", warned, "MStatistic.SolvedInTimePercent", "decimal", "11:3", "+97.99", "97.99"},
 		{"decimal with an exponent", ">97.99<", ">9.799E1<", warned, "MStatistic.SolvedInTimePercent", "decimal", "11:3", "9.799E1", "97.99"},
 		{"percent NaN", ">97.99<", ">NaN<", warned, "MStatistic.SolvedInTimePercent", "absent", "11:3", "NaN", ""},
 		{"percent Infinity", ">97.99<", ">-Infinity<", warned, "MStatistic.SolvedInTimePercent", "absent", "11:3", "-Infinity", ""},
 		{"percent empty", ">97.99<", "><", warned, "MStatistic.SolvedInTimePercent", "absent", "11:3", "", ""},
 		{"organisation in small letters", ">000.00.00.H41<", ">h41<", warned, "MStatistic.OrganizationInchargeIdlevel1", "organisation", "20:3", "h41", "H41"},
+		{"organisation in small letters, as in 2016", ">000.00.00.H41<", "> 000.00.00.h41<", warned, "MStatistic.OrganizationInchargeIdlevel1", "organisation", "20:3", " 000.00.00.h41", "000.00.00.H41"},
+		{"organisation with white space", ">000.00.00.H41<", ">H41\u00A0<", warned, "MStatistic.OrganizationInchargeIdlevel1", "whitespace", "20:3", "H41\u00A0", "H41"},
+		{"encoding without hyphen", `"UTF-8"`, `"utf8"`, warned, "MStatistic", "encoding", "1:1", "utf8", "UTF-8"},
+		{"year before the guide", ">2026<", ">1999<", warned, "MStatistic.Year", "statistic.year", "4:3", "1999", ""},
+		{"year far off", ">2026<", ">2101<", warned, "MStatistic.Year", "statistic.year", "4:3", "2101", ""},
 		{"total that does not add up", "<NewReception>1842<", "<NewReception>1841<", warned, "MStatistic.Total", "statistic.total", "8:3", "2158", ""},
 		{"percent that is not its part", ">97.99<", ">90<", warned, "MStatistic.SolvedInTimePercent", "statistic.solved_in_time_percent", "11:3", "90", ""},
 	} {
@@ -114,12 +118,16 @@ func TestReadXMLReportsEveryLibertyInADossier(t *testing.T) {
 		{"microseconds", "<DateReceived>2026-11-02T08:15:00.000+07:00", "<DateReceived>2026-11-02T08:15:00.123456+07:00", warned, "MSyncDocument.DateReceived", "datetime", "14:3", "2026-11-02T08:15:00.123456+07:00", "2026-11-02T08:15:00.123+07:00"},
 		{"date with white space", "<DateReceived>2026-11-02T08:15:00.000+07:00", "<DateReceived> 2026-11-02T08:15:00.000+07:00", warned, "MSyncDocument.DateReceived", "whitespace", "14:3", " 2026-11-02T08:15:00.000+07:00", "2026-11-02T08:15:00.000+07:00"},
 		{"zeros for no date", "<SuccessDate></SuccessDate>", "<SuccessDate>0000-00-00</SuccessDate>", warned, "MSyncDocument.SuccessDate", "absent", "17:3", "0000-00-00", ""},
+		{"unset date of .NET", "<SuccessDate></SuccessDate>", "<SuccessDate>0001-01-01T00:00:00</SuccessDate>", warned, "MSyncDocument.SuccessDate", "absent", "17:3", "0001-01-01T00:00:00", ""},
+		{"unset date with an offset", "<SuccessDate></SuccessDate>", "<SuccessDate>0001-01-01T00:00:00.0000000-05:00</SuccessDate>", warned, "MSyncDocument.SuccessDate", "absent", "17:3", "0001-01-01T00:00:00.0000000-05:00", ""},
+		{"unset date of UTC, here", "<SuccessDate></SuccessDate>", "<SuccessDate>0001-01-01T07:00:00+07:00</SuccessDate>", warned, "MSyncDocument.SuccessDate", "absent", "17:3", "0001-01-01T07:00:00+07:00", ""},
+		{"unset date, day first", "<SuccessDate></SuccessDate>", "<SuccessDate>01/01/0001</SuccessDate>", warned, "MSyncDocument.SuccessDate", "absent", "17:3", "01/01/0001", ""},
 		{"digits of zeros for no date", "<SuccessDate></SuccessDate>", "<SuccessDate>00000000000000</SuccessDate>", warned, "MSyncDocument.SuccessDate", "absent", "17:3", "00000000000000", ""},
 		{"optional boolean empty", "<HasSupplementary>false<", "<HasSupplementary><", warned, "MSyncDocument.HasSupplementary", "absent", "23:3", "", ""},
 		{"list with white space", "<OrganInchargeIdLevel1>", "<Supplementaries>\n  </Supplementaries>\n  <OrganInchargeIdLevel1>", warned, "MSyncDocument.Supplementaries", "absent", "46:3", "", ""},
 		{"empty list", "<OrganInchargeIdLevel1>", "<Supplementaries/>\n  <OrganInchargeIdLevel1>", warned, "MSyncDocument.Supplementaries", "absent", "46:3", "", ""},
 		{"dossier code of another form", "<DocCode>000.00.04.H41-261102-0007<", "<DocCode>HS-7<", warned, "MSyncDocument.DocCode", "dossier.doc_code", "5:3", "HS-7", ""},
-		{"identity number of another form", ">040190000001<", ">12345<", warned, "MSyncDocument.ApplicantsId", "dossier.citizen_id", "8:3", "***(5)", ""},
+		{"identity number of another form", ">040190000001<", ">12345<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id", "8:3", "***(5)", ""},
 		{"missing optional parts", "<HasSupplementary>false</HasSupplementary>", "<Status2>9</Status2>", warned, "MSyncDocument.Status2", "unknown", "23:3", "Status2", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,6 +161,13 @@ func TestReadXMLTakesNoOffenceAtWhatTheStandardAllows(t *testing.T) {
 		"single quotes":          {`version="1.0" encoding="UTF-8"`, `version='1.0' encoding='utf-8' standalone='yes'`},
 		"line ends of Windows":   {"\n", "\r\n"},
 		"organisation of 2020":   {">000.00.00.H41<", ">H41<"},
+		"decimal with a plus":    {"<Price>80000<", "<Price>+80000<"},
+		"decimal with no whole":  {"<Price>80000<", "<Price>.5<"},
+		"decimal with no rest":   {"<Price>80000<", "<Price>80000.<"},
+		"identity of 9 digits":   {">040190000001<", ">040190001<"},
+		"tax code for a citizen": {">040190000001<", ">0401900000<"},
+		"tax code of a branch":   {">040190000001<", ">0401900000-001<"},
+		"citizen as enterprise":  {"<ApplicantsType>1<", "<ApplicantsType>2<"},
 		"space in end tags":      {"</Status>", "</Status \n>"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +203,7 @@ func TestReadXMLRefusesViolations(t *testing.T) {
 		{"required date null", "<DateAppointed>2026-11-09T17:00:00.000+07:00<", "<DateAppointed>0000-00-00T00:00:00.000+0700<", refused, "MSyncDocument.DateAppointed", "required", "15:3", "0000-00-00T00:00:00.000+0700", ""},
 		{"no such day", "<DateAppointed>2026-11-09T", "<DateAppointed>2026-02-29T", refused, "MSyncDocument.DateAppointed", "datetime", "15:3", "2026-02-29T17:00:00.000+07:00", ""},
 		{"no date", "<DateAppointed>2026-11-09T17:00:00.000+07:00<", "<DateAppointed>mai<", refused, "MSyncDocument.DateAppointed", "datetime", "15:3", "mai", ""},
-		{"year without time before", "<DateAppointed>2026-11-09T17:00:00.000+07:00<", "<DateAppointed>0001-01-01T00:00:00<", refused, "MSyncDocument.DateAppointed", "datetime", "15:3", "0001-01-01T00:00:00", ""},
+		{"year without time before", "<DateAppointed>2026-11-09T17:00:00.000+07:00<", "<DateAppointed>0001-01-01T00:00:00<", refused, "MSyncDocument.DateAppointed", "required", "15:3", "0001-01-01T00:00:00", ""},
 		{"no integer", "<Status>2<", "<Status>hai<", refused, "MSyncDocument.Status", "int", "21:3", "hai", ""},
 		{"integer empty", "<Status>2<", "<Status><", refused, "MSyncDocument.Status", "required", "21:3", "", ""},
 		{"integer with a fraction", "<Status>2<", "<Status>2.5<", refused, "MSyncDocument.Status", "int", "21:3", "2.5", ""},
@@ -204,7 +219,7 @@ func TestReadXMLRefusesViolations(t *testing.T) {
 		{"element twice", "<Phone>0900000001</Phone>", "<Phone>0900000001</Phone><Phone>0900000002</Phone>", refused, "MSyncDocument.Phone", "repeated", "12:28", "", ""},
 		{"alias beside the name", "</OrganInchargeName>", "</OrganInchargeName><OrganInchargeName>x</OrganInchargeName>", refused, "MSyncDocument.OrganInchargeName", "repeated", "47:59", "", ""},
 		{"text between elements", "<Status>", "có chữ <Status>", refused, "MSyncDocument", "xml.mixed", "21:3", "***(6)", ""},
-		{"text between unknown elements", "<Status>", "<X><a/> chữ <b/></X><Status>", warned | refused, "MSyncDocument", "xml.mixed", "", "", ""},
+		{"text between unknown elements", "<Status>", "<X><a/> chữ <b/></X><Status>", warned | refused, "MSyncDocument.X", "xml.mixed", "", "", ""},
 		{"element in a text", ">0900000001<", "><b>0900000001</b><", refused, "MSyncDocument.Phone", "type", "12:3", "", ""},
 		{"text for a part", "<FeeName>Phí đăng ký giao dịch bảo đảm</FeeName>", "<FeeName>Phí</FeeName>và", refused, "MSyncDocument.DocFees[0]", "xml.mixed", "32:27", "***(2)", ""},
 		{"code out of its range", "<ReturnedType>0<", "<ReturnedType>2<", refused, "MSyncDocument.ReturnedType", "int32.gte_lte", "20:3", "2", ""},
@@ -254,6 +269,7 @@ func TestReadXMLStopsAtWhatIsNotWellFormed(t *testing.T) {
 		{"version 1.1", `version="1.0"`, `version="1.1"`, refused, "MDocumentTraces", "syntax", "1:1", "", ""},
 		{"declaration without version", `version="1.0" `, ``, refused, "MDocumentTraces", "syntax", "1:1", "", ""},
 		{"encoding nobody has", `"UTF-8"`, `"TCVN-5712"`, refused, "MDocumentTraces", "encoding", "1:1", "", ""},
+		{"characters beyond the ASCII said", `"UTF-8"`, `"US-ASCII"`, refused, "MDocumentTraces", "encoding", "5:15", "", ""},
 		{"UTF-16 only said", `"UTF-8"`, `"utf-16"`, refused, "MDocumentTraces", "encoding", "1:1", "", ""},
 		{"bytes that are not UTF-8", "định", "\xC4\x91\xE1\xBB", refused, "MDocumentTraces", "encoding", "8:21", "", ""},
 		{"control character", "định", "\x07", refused, "MDocumentTraces", "character", "8:20", "", ""},
@@ -294,7 +310,7 @@ func TestReadXMLReportsEveryViolationAtOnce(t *testing.T) {
 	for _, f := range findingsOf(err) {
 		got = append(got, fmt.Sprintf("%d:%d %s %s", f.GetLine(), f.GetColumn(), f.GetField(), f.GetRule()))
 	}
-	want := "2:1 MStatistic.OrganizationInchargeIdlevel1 required, 3:3 MStatistic.Month int32.gte_lte, 8:3 MStatistic.Total int"
+	want := "2:1 MStatistic.OrganizationInchargeIdlevel1 required, 3:3 MStatistic.Month statistic.month, 8:3 MStatistic.Total int"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("got %s\nwant %s", strings.Join(got, ", "), want)
 	}

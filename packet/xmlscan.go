@@ -40,8 +40,10 @@ type xmlScanner struct {
 	defect *defect // why scanning stopped; nil at a good end
 	open   []string
 	// closing is set where the second half of <a/> is still to come.
-	closing    bool
-	rooted     bool // the root element was seen
+	closing bool
+	rooted  bool // the root element was seen
+	// misspelt is the declared encoding where it is another spelling of UTF-8.
+	misspelt   string
 	elements   int
 	attributes []xmlAttribute
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,7 @@ const maxAnswer = 64 << 20
 // more to say.
 func Commands() *cobra.Command {
 	r := &remote{}
-	root := group(&cobra.Command{
+	root := Group(&cobra.Command{
 		Use:   "admin",
 		Short: "Register organisations and nodes, grant rights",
 		Long: `Administer a running hub over mutual TLS: who takes part, and who may send what
@@ -54,14 +55,28 @@ func defaultProfile() string {
 	return filepath.Join("lienthong-data", "admin")
 }
 
-// group returns a command that only holds others: by itself it explains them,
+// UsageError is a command line that cannot be understood.
+type UsageError struct{ error }
+
+// Unwrap returns what cannot be understood.
+func (e UsageError) Unwrap() error { return e.error }
+
+// Usage returns err as a UsageError; nil for nil.
+func Usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return UsageError{err}
+}
+
+// Group returns a command that only holds others: by itself it explains them,
 // and a word that is none of them is an error.
-func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
+func Group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			cmd.SilenceUsage = true
-			return fmt.Errorf("%q is not a command of %q; see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())
+			return unknownCommand(cmd, args[0])
 		}
 		return cmd.Help()
 	}
@@ -69,12 +84,21 @@ func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
+func unknownCommand(cmd *cobra.Command, word string) error {
+	cmd.SuggestionsMinimumDistance = 3
+	hint := ""
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		hint = "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return Usage(fmt.Errorf("%q is not a command of %q%s", word, cmd.CommandPath(), hint))
+}
+
 // one requires exactly one argument, and says what it is.
 func one(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			cmd.SilenceUsage = true
-			return fmt.Errorf("%s takes one argument: %s; got %d", cmd.CommandPath(), what, len(args))
+			return Usage(fmt.Errorf("%s takes one argument: %s; got %d", cmd.CommandPath(), what, len(args)))
 		}
 		return nil
 	}
@@ -84,7 +108,7 @@ func one(what string) cobra.PositionalArgs {
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		cmd.SilenceUsage = true
-		return fmt.Errorf("%s takes no arguments; got %q", cmd.CommandPath(), args[0])
+		return Usage(fmt.Errorf("%s takes no arguments; got %q", cmd.CommandPath(), args[0]))
 	}
 	return nil
 }
@@ -100,10 +124,10 @@ type remote struct {
 func (r *remote) call(cmd *cobra.Command, do func(context.Context, registryv1.RegistryServiceClient) error) error {
 	cmd.SilenceUsage = true
 	if r.output != outputTable && r.output != outputJSON {
-		return fmt.Errorf("--output %s: table or json is expected", r.output)
+		return Usage(fmt.Errorf("--output %s: table or json is expected", r.output))
 	}
 	if r.timeout <= 0 {
-		return fmt.Errorf("--timeout %s: more than nothing is expected, e.g. 30s", r.timeout)
+		return Usage(fmt.Errorf("--timeout %s: more than nothing is expected, e.g. 30s", r.timeout))
 	}
 	hub, source, err := certs.LoadProfile(r.profile, nil)
 	if err != nil {
@@ -125,6 +149,10 @@ func (r *remote) call(cmd *cobra.Command, do func(context.Context, registryv1.Re
 }
 
 func (r *remote) profileError(err error) error {
+	inside := filepath.Join(r.profile, "admin")
+	if _, found := os.Stat(filepath.Join(inside, certs.HubFile)); found == nil {
+		return fmt.Errorf("%s is no administrator's profile, but looks like a hub's data directory; try --profile %s", r.profile, inside)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf(`there is no administrator's profile in %s: %w
 The hub writes one at its first start into the directory "admin" of its data directory.

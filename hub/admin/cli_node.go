@@ -14,7 +14,7 @@ import (
 )
 
 func nodeCommands(r *remote) *cobra.Command {
-	return group(&cobra.Command{
+	return Group(&cobra.Command{
 		Use:   "node",
 		Short: "Register, suspend and revoke nodes",
 		Long: `A node is one system of one organisation: a one-stop system, a portal, a database,

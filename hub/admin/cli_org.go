@@ -13,7 +13,7 @@ import (
 )
 
 func organisationCommands(r *remote) *cobra.Command {
-	return group(&cobra.Command{
+	return Group(&cobra.Command{
 		Use:   "org",
 		Short: "List and import organisations",
 		Long: `Organisations are agencies by their code; codes nest: H41 contains H41.04. Both
@@ -75,7 +75,7 @@ nothing is written. Organisations that the file does not name stay as they are.`
 				}
 				return r.print(cmd, answer, func(to io.Writer) error {
 					same := len(all) - int(answer.GetAdded()) - int(answer.GetChanged())
-					return say(to, "%d organisations added, %d renamed, %d were there already\n", answer.GetAdded(), answer.GetChanged(), same)
+					return say(to, "organisations added: %d, renamed: %d, there already: %d\n", answer.GetAdded(), answer.GetChanged(), same)
 				})
 			})
 		},

@@ -101,5 +101,5 @@ func number(enum protoreflect.EnumDescriptor, flag, text string, others ...strin
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("--%s %q: one of %s is expected", flag, text, strings.Join(append(words(enum), others...), ", "))
+	return 0, Usage(fmt.Errorf("--%s %q: one of %s is expected", flag, text, strings.Join(append(words(enum), others...), ", ")))
 }

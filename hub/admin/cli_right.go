@@ -17,7 +17,7 @@ import (
 )
 
 func rightCommands(r *remote) *cobra.Command {
-	return group(&cobra.Command{
+	return Group(&cobra.Command{
 		Use:   "right",
 		Short: "Grant and revoke rights",
 		Long: `A right lets packets of some types, or questions to some services, of an
@@ -98,7 +98,7 @@ func (a asked) right() (*registryv1.Right, error) {
 		wrong = append(wrong, err)
 		right.ExpiresAt = timestamppb.New(end)
 	}
-	return right, errors.Join(wrong...)
+	return right, Usage(errors.Join(wrong...))
 }
 
 // packetTypes returns the types that one word of --type means.

@@ -111,14 +111,14 @@ func TestImportTakesAllOrNothing(t *testing.T) {
 		t.Errorf("a list with mistakes was written:\n%s", list)
 	}
 	write("\ufeffcode,level,kind,name_vi\r\n000.00.04.H41,2,department,Sở Tư pháp Nghệ An\r\nH41,1,province,UBND tỉnh Nghệ An mới\r\nH42,1,province,UBND tỉnh Ninh Bình\r\n")
-	wantIn(t, h.ok("org", "import", file), "1 organisations added, 1 renamed, 1 were there already")
+	wantIn(t, h.ok("org", "import", file), "organisations added: 1, renamed: 1, there already: 1")
 	wantIn(t, h.ok("org", "list"), "H41.04  Sở Tư pháp Nghệ An", "UBND tỉnh Nghệ An mới")
 
 	out, err := run(t, "code,name_vi\nH41.05,Sở Y tế\n", "org", "import", "-", "--profile", h.profile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantIn(t, out, "1 organisations added")
+	wantIn(t, out, "organisations added: 1")
 	wantIn(t, h.refused("org", "import", filepath.Join(t.TempDir(), "none.csv")), "none.csv", "no such file")
 	write("ma,ten\nH41,x\n")
 	wantIn(t, h.refused("org", "import", file), "line 1: ", "code,name_vi or code,level,kind,name_vi")
@@ -177,7 +177,7 @@ func TestRefusalsSayTheNextStep(t *testing.T) {
 		"node list --output yaml":                                                {"--output yaml: table or json is expected"},
 		"node list --timeout 0s":                                                 {"--timeout 0s"},
 		"node list please":                                                       {"takes no arguments"},
-		"nodes":                                                                  {`"nodes" is not a command`, "admin --help"},
+		"nodes":                                                                  {`"nodes" is not a command`, "did you mean node"},
 		"node list --timeout 1ns":                                                {"did not answer in time", "--timeout"},
 		"org import a.csv b.csv":                                                 {"one argument"},
 		"org import no-such-file.c":                                              {"no-such-file.c"},

@@ -99,7 +99,7 @@ func (s *Service) admit(sub *submission) error {
 	if err != nil {
 		var invalid *packet.InvalidError
 		if errors.As(err, &invalid) {
-			count := violations(invalid)
+			count := invalid.Violations()
 			return fault.New(codes.InvalidArgument, "packet_invalid",
 				fmt.Sprintf("the packet is not valid; violations: %d", count),
 				fmt.Sprintf("gói tin không hợp lệ; số lỗi: %d", count)).With(invalid.Findings)
@@ -129,16 +129,6 @@ func (s *Service) admit(sub *submission) error {
 		return fmt.Errorf("statement: %w", err)
 	}
 	return nil
-}
-
-func violations(invalid *packet.InvalidError) int {
-	count := 0
-	for _, f := range invalid.Findings {
-		if f.GetSeverity() != packetv1.Severity_SEVERITY_WARNING {
-			count++
-		}
-	}
-	return count
 }
 
 // checkInCharge refuses a packet whose organisation in charge is not the

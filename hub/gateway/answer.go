@@ -106,7 +106,7 @@ func (g *gateway) log(c *call, level slog.Level) {
 	attrs := []slog.Attr{
 		slog.String("request_id", c.id), slog.String("route", c.route),
 		slog.Int("status", c.w.status), slog.Int64("bytes_out", c.w.bytes),
-		slog.Duration("took", g.now().Sub(c.started)),
+		slog.Int64("took_us", g.now().Sub(c.started).Microseconds()),
 	}
 	message := "request"
 	if c.refusal != nil {

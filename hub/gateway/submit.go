@@ -2,9 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,6 +10,7 @@ import (
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/packet"
 )
 
 // submit takes an official document and forwards it as the bytes that came; the
@@ -67,7 +65,7 @@ func addressed(r *http.Request, envelope *exchangev1.Envelope) error {
 	}
 	envelope.Id, err = idempotencyKey(r.Header)
 	if err == nil && envelope.GetId() == "" {
-		envelope.Id = derivedID(envelope)
+		envelope.Id = packet.EnvelopeID(envelope)
 	}
 	return err
 }
@@ -109,18 +107,4 @@ func idempotencyKey(header http.Header) (string, error) {
 			"chỉ gửi một lần, từ 1 đến 128 ký tự gồm chữ cái không dấu, chữ số và . _ : -")
 	}
 	return key, nil
-}
-
-// derivedID returns the id of a packet whose sender gave none: the same for the
-// same type and content, and, where it is addressed, the same address.
-func derivedID(envelope *exchangev1.Envelope) string {
-	h := sha256.New()
-	content := sha256.Sum256(envelope.GetContent())
-	h.Write(binary.BigEndian.AppendUint32(nil, uint32(envelope.GetType()))) //nolint:gosec // enum
-	h.Write(content[:])
-	if envelope.GetOnBehalfOf() != "" || len(envelope.GetRecipients()) > 0 {
-		recipients := slices.Sorted(slices.Values(envelope.GetRecipients()))
-		h.Write([]byte(envelope.GetOnBehalfOf() + "\x00" + strings.Join(recipients, "\x00")))
-	}
-	return "sha256-" + hex.EncodeToString(h.Sum(nil))
 }

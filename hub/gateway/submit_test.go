@@ -28,7 +28,7 @@ func TestEveryOfficialAddressForwardsTheBytesThatCame(t *testing.T) {
 			if want := map[bool]any{true: formatJSON, false: formatXML}[mediaType == jsonType]; last.GetType() != d.typ || any(last.GetFormat()) != want {
 				t.Errorf("%s as %s: forwarded as %v %v", d.path, mediaType, last.GetType(), last.GetFormat())
 			}
-			if id := got.Header.Get("X-LienThong-Envelope-Id"); id != last.GetId() || !regexp.MustCompile(`^sha256-[0-9a-f]{64}$`).MatchString(id) {
+			if id := got.Header.Get("X-LienThong-Envelope-Id"); id != last.GetId() || !regexp.MustCompile(`^auto-[0-9a-f]{64}$`).MatchString(id) {
 				t.Errorf("envelope id is %q, header says %q", last.GetId(), id)
 			}
 			if sequence := got.Header.Get("X-LienThong-Sequence"); got.Header.Get("Location") != "/v1/packets/"+sequence {

@@ -239,7 +239,7 @@ func (s *Server) finish(ctx context.Context, method string, start time.Time, err
 	identity, _ := CallerFrom(ctx)
 	attrs := []slog.Attr{
 		slog.String("method", method), slog.String("caller", identity.String()),
-		slog.Duration("took", s.cfg.Clock().Sub(start)),
+		slog.Int64("took_us", s.cfg.Clock().Sub(start).Microseconds()),
 	}
 	if err == nil {
 		s.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "call", attrs...)

@@ -3,14 +3,16 @@ package rpc
 import (
 	"context"
 	"crypto/tls"
+
+	"github.com/lienthong/lienthong/certs"
 )
 
 // Caller returns the context for in-process calls of whoever is at the other end
-// of an HTTPS connection. Without a certificate the calls themselves are refused;
-// a certificate that is not valid here is refused at once, saying why.
+// of an HTTPS connection. No certificate, or one that is not valid here, is refused
+// with a *fault.Error that says why.
 func (s *Server) Caller(ctx context.Context, connection *tls.ConnectionState) (context.Context, error) {
-	if connection == nil || len(connection.PeerCertificates) == 0 {
-		return ctx, nil
+	if connection == nil {
+		return nil, unauthenticated(certs.ErrNoCertificate)
 	}
 	identity, err := s.cfg.Verifier.Identity(connection.PeerCertificates)
 	if err != nil {

@@ -260,11 +260,26 @@ func TestSpellingsOfACodeAreOneDossier(t *testing.T) {
 	b := follow(t)
 	b.accept("H41", synced(2))
 	b.accept("H41", progressed(6, 9, 4, func(m *packetv1.MDocumentTraces) { m.DocCode = " h41.04-240105-0007 " }))
-	for _, spelling := range []string{code, "h41.04-240105-0007", "  H41.04-240105-0007\n"} {
+	for _, spelling := range []string{code, "h41.04-240105-0007", "  H41.04-240105-0007\n", "000.00.04.H41-240105-0007", "000.00.04.h41-240105-0007"} {
 		b.wantStatus(spelling, 4)
 	}
 	if got := b.dossier("h41.04-240105-0007").GetCode(); got != code {
 		t.Errorf("code is shown as %q, %q was expected", got, code)
+	}
+}
+
+// The spelling of the organisation is the sender's, and the one that citizens
+// have on paper.
+func TestCodesOfTheFormOf2016AreFoundByBothAndShownAsSent(t *testing.T) {
+	t.Parallel()
+	b := follow(t)
+	const sent = "000.00.04.H41-240105-0007"
+	b.accept("H41", synced(2, func(m *packetv1.MSyncDocument) { m.DocCode = sent }))
+	b.accept("H41", progressed(6, 9, 4, func(m *packetv1.MDocumentTraces) { m.DocCode = code }))
+	b.wantStatus(sent, 4)
+	b.wantStatus(code, 4)
+	if got := b.dossier(code).GetCode(); got != sent {
+		t.Errorf("code is shown as %q, %q was expected", got, sent)
 	}
 }
 

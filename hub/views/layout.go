@@ -10,7 +10,7 @@ import (
 
 // layout names what is kept and by which rules it is derived. It changes with
 // them, so that a hub does not go on with views that an older one derived.
-const layout = "1"
+const layout = "2"
 
 // discardedAtOnce bounds how many items are held in memory to be deleted.
 const discardedAtOnce = 16

@@ -21,8 +21,8 @@ const (
 	maxOrganisations = 2000
 )
 
-// GetDossier implements ViewService. Codes that differ in case or surrounding
-// white space are one code. INVALID_ARGUMENT for a text that is no code,
+// GetDossier implements ViewService. Codes that differ in case, surrounding white
+// space or the spelling of the organisation are one code. INVALID_ARGUMENT for a text that is no code,
 // NOT_FOUND where no packet spoke of it.
 func (v *Views) GetDossier(ctx context.Context, req *viewv1.GetDossierRequest) (*viewv1.GetDossierResponse, error) {
 	key, ok := dossierKey(req.GetCode())

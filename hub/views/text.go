@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/lienthong/lienthong/packet"
 )
 
 // Longest texts that are kept, in characters.
@@ -49,16 +51,15 @@ func visible(r rune) rune {
 // displayCode returns a dossier code as it is shown.
 func displayCode(code string) string { return strings.TrimSpace(code) }
 
-// dossierKey returns what a dossier is kept under: spellings that differ in
-// case, composition or surrounding white space only are one code. It returns
-// false for a text that is no code.
+// dossierKey returns what a dossier is kept under: spellings of one code are
+// one. It returns false for a text that is no code.
 func dossierKey(code string) (string, bool) {
 	code = displayCode(code)
 	if code == "" || len(code) > codeText*utf8.UTFMax || !utf8.ValidString(code) ||
 		utf8.RuneCountInString(code) > codeText || strings.IndexFunc(code, unprintable) >= 0 {
 		return "", false
 	}
-	return norm.NFC.String(strings.ToUpper(code)), true
+	return packet.DossierKey(code), true
 }
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }

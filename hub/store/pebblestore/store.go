@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -57,6 +58,9 @@ type Options struct {
 // open, or that an unknown version wrote, is refused.
 func Open(dir string, opts Options) (*Store, error) {
 	db, err := pebble.Open(dir, pebbleOptions(opts))
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		return nil, fmt.Errorf("open store %s: another process has it open, or this one may not write there: %w", dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}

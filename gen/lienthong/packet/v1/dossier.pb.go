@@ -25,13 +25,16 @@ const (
 
 // Dossier (hồ sơ) synchronisation, agency to National Public Service Portal.
 // Source: Decision 1705/QĐ-BTTTT of 23/10/2018, technical guide, packet 1.
+// That a required text is not empty, and that a number of things is not negative,
+// is our reading, here and in the parts.
 type MSyncDocument struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Code of the administrative procedure, e.g. 1.011442.000.00.00.H38.
 	DocTypeCode string `protobuf:"bytes,1,opt,name=doc_type_code,json=DocTypeCode,proto3" json:"doc_type_code,omitempty"`
 	// Name of the administrative procedure.
 	DocTypeName string `protobuf:"bytes,2,opt,name=doc_type_name,json=DocTypeName,proto3" json:"doc_type_name,omitempty"`
-	// Dossier code, unique in the country, e.g. 000.00.18.G12-190101-0001.
+	// Dossier code, unique in the country, e.g. 000.00.18.G12-190101-0001. At most
+	// 100 characters (our reading).
 	DocCode string `protobuf:"bytes,3,opt,name=doc_code,json=DocCode,proto3" json:"doc_code,omitempty"`
 	// Name of the applicant.
 	CitizenName string `protobuf:"bytes,4,opt,name=citizen_name,json=CitizenName,proto3" json:"citizen_name,omitempty"`
@@ -73,7 +76,8 @@ type MSyncDocument struct {
 	ReturnedType int32 `protobuf:"varint,22,opt,name=returned_type,json=ReturnedType,proto3" json:"returned_type,omitempty"`
 	// When processing ended, whatever the outcome.
 	FinishedDate *timestamppb.Timestamp `protobuf:"bytes,23,opt,name=finished_date,json=FinishedDate,proto3" json:"finished_date,omitempty"`
-	// Where the dossier stands: the national portal's list. Other numbers are kept and shown as such.
+	// Where the dossier stands. The guide leaves the numbers to the agency; the list
+	// is the national portal's (our reading). Other numbers are kept and shown as such.
 	Status int32 `protobuf:"varint,24,opt,name=status,json=Status,proto3" json:"status,omitempty"`
 	// Name of the unit that processes the dossier.
 	ProcessingOrganName string `protobuf:"bytes,25,opt,name=processing_organ_name,json=ProcessingOrganName,proto3" json:"processing_organ_name,omitempty"`
@@ -83,7 +87,8 @@ type MSyncDocument struct {
 	RequireSupplementaryDate *timestamppb.Timestamp `protobuf:"bytes,27,opt,name=require_supplementary_date,json=RequireSupplementaryDate,proto3" json:"require_supplementary_date,omitempty"`
 	// Note.
 	Note *string `protobuf:"bytes,28,opt,name=note,json=Note,proto3,oneof" json:"note,omitempty"`
-	// Files. The guide wants at least one; none is accepted with a warning.
+	// Files. The guide demands at least one; none is accepted with a warning (our
+	// reading).
 	Attachments []*Attachment `protobuf:"bytes,29,rep,name=attachments,json=Attachments,proto3" json:"attachments,omitempty"`
 	// Fees and charges.
 	DocFees []*DocFee `protobuf:"bytes,30,rep,name=doc_fees,json=DocFees,proto3" json:"doc_fees,omitempty"`
@@ -377,6 +382,7 @@ func (x *MSyncDocument) GetUnknownElements() []*UnknownElement {
 }
 
 // One file of a dossier.
+// Source: Decision 1705/QĐ-BTTTT of 23/10/2018, technical guide, packet 1, Attachment.
 type Attachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the file in the sender's system.
@@ -468,6 +474,7 @@ func (x *Attachment) GetUnknownElements() []*UnknownElement {
 }
 
 // One fee or charge, in dong.
+// Source: Decision 1705/QĐ-BTTTT of 23/10/2018, technical guide, packet 1, DocFee.
 type DocFee struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the fee.
@@ -541,6 +548,7 @@ func (x *DocFee) GetUnknownElements() []*UnknownElement {
 }
 
 // One kind of paper handed in.
+// Source: Decision 1705/QĐ-BTTTT of 23/10/2018, technical guide, packet 1, DocPaper.
 type DocPaper struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name of the paper.
@@ -614,6 +622,7 @@ func (x *DocPaper) GetUnknownElements() []*UnknownElement {
 }
 
 // One round of supplementing: what was asked, and what came.
+// Source: Decision 1705/QĐ-BTTTT of 23/10/2018, technical guide, packet 1, Supplementary.
 type Supplementary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the round in the sender's system.
@@ -771,7 +780,7 @@ var File_lienthong_packet_v1_dossier_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\n" +
-	"!lienthong/packet/v1/dossier.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\x9e.\n" +
+	"!lienthong/packet/v1/dossier.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xdc,\n" +
 	"\rMSyncDocument\x12\\\n" +
 	"\rdoc_type_code\x18\x01 \x01(\tB8\xbaH\x04r\x02\x10\x01\xba\xc8\x18-\n" +
 	"\vDocTypeCode\x1a\x1cMã thủ tục hành chính(\x01R\vDocTypeCode\x12]\n" +
@@ -813,18 +822,18 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\rapprover_name\x18\x10 \x01(\tB+\xba\xc8\x18'\n" +
 	"\fApproverName\x1a\x15Người phê duyệt8\x01H\x04R\fApproverName\x88\x01\x01\x12k\n" +
 	"\x11approver_position\x18\x11 \x01(\tB9\xba\xc8\x185\n" +
-	"\x10ApproverPosition\x1a!Chức vụ người phê duyệtH\x05R\x10ApproverPosition\x88\x01\x01\x12O\n" +
-	"\fsuccess_note\x18\x12 \x01(\tB'\xba\xc8\x18#\n" +
-	"\vSuccessNote\x1a\x14Ghi chú kết quảH\x06R\vSuccessNote\x88\x01\x01\x12K\n" +
+	"\x10ApproverPosition\x1a!Chức vụ người phê duyệtH\x05R\x10ApproverPosition\x88\x01\x01\x12Q\n" +
+	"\fsuccess_note\x18\x12 \x01(\tB)\xba\xc8\x18%\n" +
+	"\vSuccessNote\x1a\x14Ghi chú kết quả8\x01H\x06R\vSuccessNote\x88\x01\x01\x12K\n" +
 	"\vis_returned\x18\x13 \x01(\bB*\xba\xc8\x18&\n" +
 	"\n" +
 	"IsReturned\x1a\x16Đã trả kết quả(\x01R\n" +
 	"IsReturned\x12p\n" +
 	"\rreturned_date\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampB/\xba\xc8\x18+\n" +
-	"\fReturnedDate\x1a\x17Ngày trả kết quả(\x010\x01R\fReturnedDate\x12R\n" +
-	"\vreturn_note\x18\x15 \x01(\tB,\xba\xc8\x18(\n" +
+	"\fReturnedDate\x1a\x17Ngày trả kết quả(\x010\x01R\fReturnedDate\x12T\n" +
+	"\vreturn_note\x18\x15 \x01(\tB.\xba\xc8\x18*\n" +
 	"\n" +
-	"ReturnNote\x1a\x1aGhi chú trả kết quảH\aR\n" +
+	"ReturnNote\x1a\x1aGhi chú trả kết quả8\x01H\aR\n" +
 	"ReturnNote\x88\x01\x01\x12\xdd\x01\n" +
 	"\rreturned_type\x18\x16 \x01(\x05B\xb7\x01\xbaH\x06\x1a\x04\x18\x01(\x00\xba\xc8\x18\xa9\x01\n" +
 	"\fReturnedType\x1a\x1eHình thức trả kết quả(\x01B5\x12#Trả tại bộ phận một cửa\x1a\x0eat the counterB@\b\x01\x12,Trả qua dịch vụ bưu chính công ích\x1a\x0eby public postR\fReturnedType\x12q\n" +
@@ -839,9 +848,9 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\x11has_supplementary\x18\x1a \x01(\bB0\xba\xc8\x18,\n" +
 	"\x10HasSupplementary\x1a\x18Có yêu cầu bổ sungH\bR\x10HasSupplementary\x88\x01\x01\x12\x96\x01\n" +
 	"\x1arequire_supplementary_date\x18\x1b \x01(\v2\x1a.google.protobuf.TimestampB<\xba\xc8\x188\n" +
-	"\x18RequireSupplementaryDate\x1a\x1aNgày yêu cầu bổ sung0\x01R\x18RequireSupplementaryDate\x12-\n" +
-	"\x04note\x18\x1c \x01(\tB\x14\xba\xc8\x18\x10\n" +
-	"\x04Note\x1a\bGhi chúH\tR\x04Note\x88\x01\x01\x12g\n" +
+	"\x18RequireSupplementaryDate\x1a\x1aNgày yêu cầu bổ sung0\x01R\x18RequireSupplementaryDate\x12/\n" +
+	"\x04note\x18\x1c \x01(\tB\x16\xba\xc8\x18\x12\n" +
+	"\x04Note\x1a\bGhi chú8\x01H\tR\x04Note\x88\x01\x01\x12g\n" +
 	"\vattachments\x18\x1d \x03(\v2\x1f.lienthong.packet.v1.AttachmentB$\xba\xc8\x18 \n" +
 	"\vAttachments\x1a\x11Tệp đính kèmR\vAttachments\x12V\n" +
 	"\bdoc_fees\x18\x1e \x03(\v2\x1b.lienthong.packet.v1.DocFeeB\x1e\xba\xc8\x18\x1a\n" +
@@ -855,20 +864,19 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x15OrganInchargeIdLevel1\x12\x86\x01\n" +
 	"\x13organ_incharge_name\x18\" \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
 	"\x11OrganInchargeName\x12\x18OrganizationInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\x11OrganInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xfc\v\xbaH\xe4\x06\x1af\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xb4\n" +
+	"\xbaH\xc3\x05\x1af\n" +
 	"\x14dossier.success_date\x12\"is required once IsSuccess is true\x1a*!this.is_success || has(this.success_date)\x1aj\n" +
 	"\x15dossier.returned_date\x12#is required once IsReturned is true\x1a,!this.is_returned || has(this.returned_date)\x1ad\n" +
 	"\x13dossier.attachments\x120at least one attachment is expected by the guide\x1a\x1bthis.attachments.size() > 0\x1a\xa1\x01\n" +
-	"\x10dossier.doc_code\x121is not of the form <organisation>-yyMMdd-<number>\x1aZthis.doc_code == '' || this.doc_code.matches('^[0-9A-Z]+([.][0-9A-Z]+)*-[0-9]{6}-[0-9]+$')\x1a\xb7\x01\n" +
-	"\x12dossier.citizen_id\x12Nis not an identity number of 9 or 12 digits, as ApplicantsType 1 (citizen) has\x1aQthis.applicants_type != 1 || this.applicants_id.matches('^([0-9]{9}|[0-9]{12})$')\x1a\xc9\x01\n" +
-	"\x15dossier.enterprise_id\x12\\is not an enterprise or tax code of 10 digits, or 10-3, as ApplicantsType 2 (enterprise) has\x1aRthis.applicants_type != 2 || this.applicants_id.matches('^[0-9]{10}(-[0-9]{3})?$')\xba\xc8\x18\x8f\x05\n" +
+	"\x10dossier.doc_code\x121is not of the form <organisation>-yyMMdd-<number>\x1aZthis.doc_code == '' || this.doc_code.matches('^[0-9A-Z]+([.][0-9A-Z]+)*-[0-9]{6}-[0-9]+$')\x1a\xe2\x01\n" +
+	"\x15dossier.applicants_id\x12}is neither an identity number (9 or 12 digits) nor an enterprise or tax code (10 digits, or 10 digits, a hyphen and 3 digits)\x1aJthis.applicants_id.matches('^([0-9]{9}|[0-9]{12}|[0-9]{10}(-[0-9]{3})?)$')\xba\xc8\x18\xe8\x04\n" +
 	"\rMSyncDocument\x12\x1eGói tin đồng bộ hồ sơ\x18\x01\"H\n" +
 	"\x14dossier.success_date\x12#bắt buộc khi IsSuccess là true\"\vSuccessDate\"K\n" +
 	"\x15dossier.returned_date\x12$bắt buộc khi IsReturned là true\"\fReturnedDate\"b\n" +
 	"\x13dossier.attachments\x12<hướng dẫn yêu cầu ít nhất một tệp đính kèm\x18\x01\"\vAttachments\"P\n" +
-	"\x10dossier.doc_code\x121không đúng dạng <mã cơ quan>-yyMMdd-<số>\x18\x01\"\aDocCode\"\x80\x01\n" +
-	"\x12dossier.citizen_id\x12Zkhông phải số định danh 9 hoặc 12 chữ số của công dân (ApplicantsType 1)\x18\x01\"\fApplicantsId\"\x8b\x01\n" +
-	"\x15dossier.enterprise_id\x12bkhông phải mã số doanh nghiệp/mã số thuế 10 chữ số hoặc 10-3 (ApplicantsType 2)\x18\x01\"\fApplicantsIdB\x0f\n" +
+	"\x10dossier.doc_code\x121không đúng dạng <mã cơ quan>-yyMMdd-<số>\x18\x01\"\aDocCode\"\xe7\x01\n" +
+	"\x15dossier.applicants_id\x12\xbd\x01không phải số CMND/CCCD (9 hoặc 12 chữ số), cũng không phải mã số doanh nghiệp/mã số thuế (10 chữ số, hoặc 10 chữ số, dấu gạch nối và 3 chữ số)\x18\x01\"\fApplicantsIdB\x0f\n" +
 	"\r_citizen_infoB\n" +
 	"\n" +
 	"\b_addressB\b\n" +
@@ -879,19 +887,19 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\r_success_noteB\x0e\n" +
 	"\f_return_noteB\x14\n" +
 	"\x12_has_supplementaryB\a\n" +
-	"\x05_note\"\x8f\x04\n" +
+	"\x05_note\"\x93\x04\n" +
 	"\n" +
 	"Attachment\x12R\n" +
 	"\rattachment_id\x18\x01 \x01(\x05B-\xba\xc8\x18)\n" +
-	"\fAttachmentId\x12\fAttachmentld\x1a\tMã tệp(\x01R\fAttachmentId\x12R\n" +
-	"\x0fattachment_name\x18\x02 \x01(\tB)\xbaH\x04r\x02\x10\x01\xba\xc8\x18\x1e\n" +
+	"\fAttachmentId\x12\fAttachmentld\x1a\tMã tệp(\x01R\fAttachmentId\x12T\n" +
+	"\x0fattachment_name\x18\x02 \x01(\tB+\xbaH\x04r\x02\x10\x01\xba\xc8\x18 \n" +
 	"\x0eAttachmentName\x1a\n" +
-	"Tên tệp(\x01R\x0eAttachmentName\x12>\n" +
+	"Tên tệp(\x018\x01R\x0eAttachmentName\x12>\n" +
 	"\n" +
 	"is_deleted\x18\x03 \x01(\bB\x1a\xba\xc8\x18\x16\n" +
-	"\tIsDeleted\x1a\tĐã xóaH\x00R\tIsDeleted\x88\x01\x01\x12J\n" +
-	"\x06base64\x18\x04 \x01(\tB2\xbaH\x04r\x02\x10\x01\xba\xc8\x18'\n" +
-	"\x06Base64\x1a\x19Nội dung tệp (Base64) \x02(\x01R\x06Base64\x12H\n" +
+	"\tIsDeleted\x1a\tĐã xóaH\x00R\tIsDeleted\x88\x01\x01\x12L\n" +
+	"\x06base64\x18\x04 \x01(\tB4\xbaH\x04r\x02\x10\x01\xba\xc8\x18)\n" +
+	"\x06Base64\x1a\x19Nội dung tệp (Base64) \x02(\x018\x01R\x06Base64\x12H\n" +
 	"\vis_verified\x18\x05 \x01(\bB'\xba\xc8\x18#\n" +
 	"\n" +
 	"IsVerified\x1a\x13Đã chứng thực(\x01R\n" +
@@ -908,31 +916,31 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\x05price\x18\x03 \x01(\tBH\xbaH\x1fr\x1d\x10\x012\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18\"\n" +
 	"\x05Price\x1a\x15Số tiền (đồng) \x01(\x01R\x05Price\x12O\n" +
 	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x1d\xba\xc8\x18\x19\n" +
-	"\x06DocFee\x12\x0fPhí, lệ phí\"\xc7\x02\n" +
-	"\bDocPaper\x12I\n" +
+	"\x06DocFee\x12\x0fPhí, lệ phí\"\xc9\x02\n" +
+	"\bDocPaper\x12K\n" +
 	"\n" +
-	"paper_name\x18\x01 \x01(\tB*\xbaH\x04r\x02\x10\x01\xba\xc8\x18\x1f\n" +
-	"\tPaperName\x1a\x10Tên giấy tờ(\x01R\tPaperName\x12<\n" +
+	"paper_name\x18\x01 \x01(\tB,\xbaH\x04r\x02\x10\x01\xba\xc8\x18!\n" +
+	"\tPaperName\x1a\x10Tên giấy tờ(\x018\x01R\tPaperName\x12<\n" +
 	"\x06amount\x18\x02 \x01(\x05B$\xbaH\x04\x1a\x02(\x00\xba\xc8\x18\x19\n" +
 	"\x06Amount\x1a\rSố lượng(\x01R\x06Amount\x12D\n" +
 	"\n" +
 	"paper_type\x18\x03 \x01(\x05B%\xba\xc8\x18!\n" +
 	"\tPaperType\x1a\x12Loại giấy tờ(\x01R\tPaperType\x12O\n" +
 	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x1b\xba\xc8\x18\x17\n" +
-	"\bDocPaper\x12\vGiấy tờ\"\xb8\f\n" +
+	"\bDocPaper\x12\vGiấy tờ\"\xbc\f\n" +
 	"\rSupplementary\x12W\n" +
 	"\x10supplementary_id\x18\x01 \x01(\x05B,\xba\xc8\x18(\n" +
 	"\x0fSupplementaryId\x1a\x13Mã lần bổ sung(\x01R\x0fSupplementaryId\x12U\n" +
 	"\tsend_user\x18\x02 \x01(\tB8\xbaH\x04r\x02\x10\x01\xba\xc8\x18-\n" +
-	"\bSendUser\x1a\x1dNgười yêu cầu bổ sung(\x018\x01R\bSendUser\x12^\n" +
-	"\fsend_comment\x18\x03 \x01(\tB;\xbaH\x04r\x02\x10\x01\xba\xc8\x180\n" +
-	"\vSendComment\x1a\x1fNội dung yêu cầu bổ sung(\x01R\vSendComment\x12a\n" +
+	"\bSendUser\x1a\x1dNgười yêu cầu bổ sung(\x018\x01R\bSendUser\x12`\n" +
+	"\fsend_comment\x18\x03 \x01(\tB=\xbaH\x04r\x02\x10\x01\xba\xc8\x182\n" +
+	"\vSendComment\x1a\x1fNội dung yêu cầu bổ sung(\x018\x01R\vSendComment\x12a\n" +
 	"\tsend_date\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB(\xbaH\x03\xc8\x01\x01\xba\xc8\x18\x1e\n" +
 	"\bSendDate\x1a\x10Ngày yêu cầu(\x01R\bSendDate\x12`\n" +
 	"\rreceived_user\x18\x05 \x01(\tB6\xba\xc8\x182\n" +
-	"\fReceivedUser\x1a Người tiếp nhận bổ sung8\x01H\x00R\fReceivedUser\x88\x01\x01\x12_\n" +
-	"\x10received_comment\x18\x06 \x01(\tB/\xba\xc8\x18+\n" +
-	"\x0fReceivedComment\x1a\x18Nội dung tiếp nhậnH\x01R\x0fReceivedComment\x88\x01\x01\x12v\n" +
+	"\fReceivedUser\x1a Người tiếp nhận bổ sung8\x01H\x00R\fReceivedUser\x88\x01\x01\x12a\n" +
+	"\x10received_comment\x18\x06 \x01(\tB1\xba\xc8\x18-\n" +
+	"\x0fReceivedComment\x1a\x18Nội dung tiếp nhận8\x01H\x01R\x0fReceivedComment\x88\x01\x01\x12v\n" +
 	"\rreceived_date\x18\a \x01(\v2\x1a.google.protobuf.TimestampB5\xba\xc8\x181\n" +
 	"\fReceivedDate\x1a\x1dNgày tiếp nhận bổ sung(\x010\x01R\fReceivedDate\x12Q\n" +
 	"\vis_received\x18\b \x01(\bB0\xba\xc8\x18,\n" +

@@ -145,7 +145,8 @@ type Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether it refuses the packet.
 	Severity Severity `protobuf:"varint,1,opt,name=severity,proto3,enum=lienthong.packet.v1.Severity" json:"severity,omitempty"`
-	// Path by official names, e.g. "MSyncDocument.DocFees[0].Price".
+	// Path by official names, e.g. "MSyncDocument.DocFees[0].Price"; by the names that
+	// were sent, inside elements the standard does not know.
 	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
 	// Line in the text that was sent, from 1; 0 when not known.
 	Line int32 `protobuf:"varint,3,opt,name=line,proto3" json:"line,omitempty"`

@@ -346,7 +346,7 @@ type Document struct {
 	Vi string `protobuf:"bytes,2,opt,name=vi,proto3" json:"vi,omitempty"`
 	// What a packet of this type is called in the API; unset for parts.
 	Type PacketType `protobuf:"varint,3,opt,name=type,proto3,enum=lienthong.packet.v1.PacketType" json:"type,omitempty"`
-	// Texts and severity for the CEL rules of this message, by rule id.
+	// Texts and severity for the CEL rules of this message and its fields, by rule id.
 	Rules         []*RuleText `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -410,7 +410,7 @@ func (x *Document) GetRules() []*RuleText {
 	return nil
 }
 
-// What a CEL rule of a message means to a reader.
+// What a CEL rule means to a reader.
 type RuleText struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the buf.validate CEL rule.
@@ -419,7 +419,7 @@ type RuleText struct {
 	Vi string `protobuf:"bytes,2,opt,name=vi,proto3" json:"vi,omitempty"`
 	// The packet is accepted with a warning, unless read strictly.
 	Warning bool `protobuf:"varint,3,opt,name=warning,proto3" json:"warning,omitempty"`
-	// Field the finding is shown at, by official name.
+	// Field the finding of a rule of the message is shown at, by official name.
 	Field         string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

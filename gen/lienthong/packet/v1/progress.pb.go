@@ -25,11 +25,12 @@ const (
 
 // Progress of a dossier: one step, by one official.
 // Source: Decision 1705/QĐ-BTTTT of 23/10/2018, technical guide, packet 2.
+// That a required text is not empty is our reading.
 type MDocumentTraces struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the dossier in the sender's system.
 	DocumentId string `protobuf:"bytes,1,opt,name=document_id,json=DocumentId,proto3" json:"document_id,omitempty"`
-	// Dossier code, as in MSyncDocument.
+	// Dossier code, as in MSyncDocument. At most 100 characters (our reading).
 	DocCode string `protobuf:"bytes,2,opt,name=doc_code,json=DocCode,proto3" json:"doc_code,omitempty"`
 	// Official who took the step.
 	UserName string `protobuf:"bytes,3,opt,name=user_name,json=UserName,proto3" json:"user_name,omitempty"`
@@ -39,7 +40,8 @@ type MDocumentTraces struct {
 	DateCreated *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=date_created,json=DateCreated,proto3" json:"date_created,omitempty"`
 	// What was done.
 	Comment *string `protobuf:"bytes,6,opt,name=comment,json=Comment,proto3,oneof" json:"comment,omitempty"`
-	// Where the dossier stands after the step: the national portal's list.
+	// Where the dossier stands after the step: the national portal's list (our
+	// reading).
 	Status *int32 `protobuf:"varint,7,opt,name=status,json=Status,proto3,oneof" json:"status,omitempty"`
 	// Code of the level-1 organisation in charge.
 	OrganizationInchargeIdLevel1 string `protobuf:"bytes,8,opt,name=organization_incharge_id_level1,json=OrganizationInchargeIdLevel1,proto3" json:"organization_incharge_id_level1,omitempty"`

@@ -24,11 +24,13 @@ const (
 
 // Statistics of reception, processing and return: 19 fields, of one month or one
 // year. Source: Decision 1705/QĐ-BTTTT of 23/10/2018, technical guide, packet 4.
+// That percentages are from 0 to 100, that numbers of dossiers are not negative, and
+// that the code and name of the organisation are not empty, is our reading.
 type MStatistic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Month, 1 to 12; 0 when IsMonthStatistic is false.
 	Month int32 `protobuf:"varint,1,opt,name=month,json=Month,proto3" json:"month,omitempty"`
-	// Year.
+	// Year. Years before 2000 or after 2100 are accepted with a warning (our reading).
 	Year int32 `protobuf:"varint,2,opt,name=year,json=Year,proto3" json:"year,omitempty"`
 	// The figures are of a month; otherwise of the year.
 	IsMonthStatistic bool `protobuf:"varint,3,opt,name=is_month_statistic,json=IsMonthStatistic,proto3" json:"is_month_statistic,omitempty"`
@@ -244,12 +246,13 @@ var File_lienthong_packet_v1_statistic_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	"\n" +
-	"#lienthong/packet/v1/statistic.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xd23\n" +
+	"#lienthong/packet/v1/statistic.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\x805\n" +
 	"\n" +
 	"MStatistic\x124\n" +
 	"\x05month\x18\x01 \x01(\x05B\x1e\xbaH\x06\x1a\x04\x18\f(\x00\xba\xc8\x18\x11\n" +
-	"\x05Month\x1a\x06Tháng(\x01R\x05Month\x121\n" +
-	"\x04year\x18\x02 \x01(\x05B\x1d\xbaH\b\x1a\x06\x18\xb4\x10(\xd0\x0f\xba\xc8\x18\x0e\n" +
+	"\x05Month\x1a\x06Tháng(\x01R\x05Month\x12u\n" +
+	"\x04year\x18\x02 \x01(\x05Ba\xbaHL\xba\x01I\n" +
+	"\x0estatistic.year\x12\x19must be from 2000 to 2100\x1a\x1cthis >= 2000 && this <= 2100\xba\xc8\x18\x0e\n" +
 	"\x04Year\x1a\x04Năm(\x01R\x04Year\x12c\n" +
 	"\x12is_month_statistic\x18\x03 \x01(\bB5\xba\xc8\x181\n" +
 	"\x10IsMonthStatistic\x1a\x1bLà thống kê theo tháng(\x01R\x10IsMonthStatistic\x12c\n" +
@@ -262,29 +265,29 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	"\ftotal_solved\x18\a \x01(\x05B;\xbaH\x04\x1a\x02(\x00\xba\xc8\x180\n" +
 	"\vTotalSolved\x1a\x1fTổng số đã giải quyết(\x01R\vTotalSolved\x12^\n" +
 	"\x0esolved_in_time\x18\b \x01(\x05B8\xbaH\x04\x1a\x02(\x00\xba\xc8\x18-\n" +
-	"\fSolvedInTime\x1a\x1bGiải quyết đúng hạn(\x01R\fSolvedInTime\x12\xb6\x02\n" +
-	"\x16solved_in_time_percent\x18\t \x01(\tB\x80\x02\xbaH\xb4\x01\xba\x01\x93\x01\n" +
-	"\rpercent.range\x12\x19must be between 0 and 100\x1agthis == '' || !this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= 0.0 && double(this) <= 100.0)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18D\n" +
+	"\fSolvedInTime\x1a\x1bGiải quyết đúng hạn(\x01R\fSolvedInTime\x12\xbe\x02\n" +
+	"\x16solved_in_time_percent\x18\t \x01(\tB\x88\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18D\n" +
 	"\x13SolvedInTimePercent\x1a)Tỷ lệ giải quyết đúng hạn (%) \x01(\x01R\x13SolvedInTimePercent\x12U\n" +
 	"\vsolved_late\x18\n" +
 	" \x01(\x05B4\xbaH\x04\x1a\x02(\x00\xba\xc8\x18)\n" +
 	"\n" +
 	"SolvedLate\x1a\x19Giải quyết quá hạn(\x01R\n" +
-	"SolvedLate\x12\xad\x02\n" +
-	"\x13solved_late_percent\x18\v \x01(\tB\xfc\x01\xbaH\xb4\x01\xba\x01\x93\x01\n" +
-	"\rpercent.range\x12\x19must be between 0 and 100\x1agthis == '' || !this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= 0.0 && double(this) <= 100.0)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18@\n" +
+	"SolvedLate\x12\xb5\x02\n" +
+	"\x13solved_late_percent\x18\v \x01(\tB\x84\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18@\n" +
 	"\x11SolvedLatePercent\x1a'Tỷ lệ giải quyết quá hạn (%) \x01(\x01R\x11SolvedLatePercent\x12b\n" +
 	"\rtotal_pending\x18\f \x01(\x05B=\xbaH\x04\x1a\x02(\x00\xba\xc8\x182\n" +
 	"\fTotalPending\x1a Tổng số đang giải quyết(\x01R\fTotalPending\x12R\n" +
 	"\apending\x18\r \x01(\x05B8\xbaH\x04\x1a\x02(\x00\xba\xc8\x18-\n" +
 	"\aPending\x1a Đang giải quyết trong hạn(\x01R\aPending\x12^\n" +
 	"\fpending_late\x18\x0e \x01(\x05B;\xbaH\x04\x1a\x02(\x00\xba\xc8\x180\n" +
-	"\vPendingLate\x1a\x1fĐang giải quyết quá hạn(\x01R\vPendingLate\x12\xb6\x02\n" +
-	"\x14pending_late_percent\x18\x0f \x01(\tB\x83\x02\xbaH\xb4\x01\xba\x01\x93\x01\n" +
-	"\rpercent.range\x12\x19must be between 0 and 100\x1agthis == '' || !this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= 0.0 && double(this) <= 100.0)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18G\n" +
-	"\x12PendingLatePercent\x1a-Tỷ lệ đang giải quyết quá hạn (%) \x01(\x01R\x12PendingLatePercent\x12\xaa\x02\n" +
-	"\x0fpending_percent\x18\x10 \x01(\tB\x80\x02\xbaH\xb4\x01\xba\x01\x93\x01\n" +
-	"\rpercent.range\x12\x19must be between 0 and 100\x1agthis == '' || !this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= 0.0 && double(this) <= 100.0)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18D\n" +
+	"\vPendingLate\x1a\x1fĐang giải quyết quá hạn(\x01R\vPendingLate\x12\xbe\x02\n" +
+	"\x14pending_late_percent\x18\x0f \x01(\tB\x8b\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18G\n" +
+	"\x12PendingLatePercent\x1a-Tỷ lệ đang giải quyết quá hạn (%) \x01(\x01R\x12PendingLatePercent\x12\xb2\x02\n" +
+	"\x0fpending_percent\x18\x10 \x01(\tB\x88\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18D\n" +
 	"\x0ePendingPercent\x1a.Tỷ lệ đang giải quyết trong hạn (%) \x01(\x01R\x0ePendingPercent\x12*\n" +
 	"\x04note\x18\x11 \x01(\tB\x16\xba\xc8\x18\x12\n" +
 	"\x04Note\x1a\bGhi chú(\x01R\x04Note\x12\xe4\x01\n" +
@@ -292,8 +295,8 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	"\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x1cOrganizationInchargeIdlevel1\x12\x94\x01\n" +
 	"\x1aorganization_incharge_name\x18\x13 \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
 	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\x18OrganizationInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xe3\x1d\xbaH\x8c\x14\x1a\x8e\x01\n" +
-	"\x0fstatistic.month\x12>must be 1 to 12 when IsMonthStatistic is true, and 0 otherwise\x1a;this.is_month_statistic ? this.month >= 1 : this.month == 0\x1a{\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xad\x1e\xbaH\x9e\x14\x1a\xa0\x01\n" +
+	"\x0fstatistic.month\x12<must be from 1 to 12 (0 only when IsMonthStatistic is false)\x1aOthis.is_month_statistic ? this.month >= 1 && this.month <= 12 : this.month == 0\x1a{\n" +
 	"\x0fstatistic.total\x12\"is not NewReception + PreExtisting\x1aDint(this.total) == int(this.new_reception) + int(this.pre_extisting)\x1a\x86\x01\n" +
 	"\x16statistic.total_solved\x12 is not SolvedInTime + SolvedLate\x1aJint(this.total_solved) == int(this.solved_in_time) + int(this.solved_late)\x1a~\n" +
 	"\x17statistic.total_pending\x12\x1cis not Pending + PendingLate\x1aEint(this.total_pending) == int(this.pending) + int(this.pending_late)\x1a\x86\x01\n" +
@@ -301,10 +304,12 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	" statistic.solved_in_time_percent\x12Qis not SolvedInTime of TotalSolved in percent (within 0.1; 0 when the total is 0)\x1a\xf5\x02!this.solved_in_time_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_solved == 0 ? double(this.solved_in_time_percent) == 0.0 : (double(this.solved_in_time_percent) - 100.0 * double(this.solved_in_time) / double(this.total_solved) <= 0.1000001 && double(this.solved_in_time_percent) - 100.0 * double(this.solved_in_time) / double(this.total_solved) >= -0.1000001))\x1a\xd6\x03\n" +
 	"\x1dstatistic.solved_late_percent\x12Ois not SolvedLate of TotalSolved in percent (within 0.1; 0 when the total is 0)\x1a\xe3\x02!this.solved_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_solved == 0 ? double(this.solved_late_percent) == 0.0 : (double(this.solved_late_percent) - 100.0 * double(this.solved_late) / double(this.total_solved) <= 0.1000001 && double(this.solved_late_percent) - 100.0 * double(this.solved_late) / double(this.total_solved) >= -0.1000001))\x1a\xbb\x03\n" +
 	"\x19statistic.pending_percent\x12Mis not Pending of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xce\x02!this.pending_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_percent) == 0.0 : (double(this.pending_percent) - 100.0 * double(this.pending) / double(this.total_pending) <= 0.1000001 && double(this.pending_percent) - 100.0 * double(this.pending) / double(this.total_pending) >= -0.1000001))\x1a\xe2\x03\n" +
-	"\x1estatistic.pending_late_percent\x12Qis not PendingLate of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xec\x02!this.pending_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_late_percent) == 0.0 : (double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) <= 0.1000001 && double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) >= -0.1000001))\xba\xc8\x18\xce\t\n" +
+	"\x1estatistic.pending_late_percent\x12Qis not PendingLate of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xec\x02!this.pending_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_late_percent) == 0.0 : (double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) <= 0.1000001 && double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) >= -0.1000001))\xba\xc8\x18\x86\n" +
 	"\n" +
-	"MStatistic\x12KGói tin thống kê tình hình tiếp nhận, xử lý, trả kết quả\x18\x04\"l\n" +
-	"\x0fstatistic.month\x12Rphải từ 1 đến 12 khi IsMonthStatistic là true, ngược lại phải là 0\"\x05Month\"E\n" +
+	"\n" +
+	"MStatistic\x12KGói tin thống kê tình hình tiếp nhận, xử lý, trả kết quả\x18\x04\"a\n" +
+	"\x0fstatistic.month\x12Gphải từ 1 đến 12 (chỉ bằng 0 khi IsMonthStatistic là false)\"\x05Month\"0\n" +
+	"\x0estatistic.year\x12\x1cphải từ 2000 đến 2100\x18\x01\"E\n" +
 	"\x0fstatistic.total\x12)không bằng NewReception + PreExtisting\x18\x01\"\x05Total\"P\n" +
 	"\x16statistic.total_solved\x12'không bằng SolvedInTime + SolvedLate\x18\x01\"\vTotalSolved\"N\n" +
 	"\x17statistic.total_pending\x12#không bằng Pending + PendingLate\x18\x01\"\fTotalPending\"Q\n" +
@@ -312,8 +317,8 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	" statistic.solved_in_time_percent\x12pkhông bằng tỷ lệ phần trăm SolvedInTime trên TotalSolved (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x13SolvedInTimePercent\"\xa4\x01\n" +
 	"\x1dstatistic.solved_late_percent\x12nkhông bằng tỷ lệ phần trăm SolvedLate trên TotalSolved (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x11SolvedLatePercent\"\x9b\x01\n" +
 	"\x19statistic.pending_percent\x12lkhông bằng tỷ lệ phần trăm Pending trên TotalPending (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x0ePendingPercent\"\xa8\x01\n" +
-	"\x1estatistic.pending_late_percent\x12pkhông bằng tỷ lệ phần trăm PendingLate trên TotalPending (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x12PendingLatePercent\")\n" +
-	"\rpercent.range\x12\x18phải từ 0 đến 100BAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
+	"\x1estatistic.pending_late_percent\x12pkhông bằng tỷ lệ phần trăm PendingLate trên TotalPending (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x12PendingLatePercent\":\n" +
+	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01BAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
 
 var (
 	file_lienthong_packet_v1_statistic_proto_rawDescOnce sync.Once

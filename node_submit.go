@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/lienthong/lienthong/certs"
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	faultv1 "github.com/lienthong/lienthong/gen/lienthong/fault/v1"
+	"github.com/lienthong/lienthong/nodes"
+	"github.com/lienthong/lienthong/packet"
+)
+
+func submitCommand() *cobra.Command {
+	var options submitOptions
+	cmd := &cobra.Command{
+		Use:   "submit FILE...",
+		Short: "Submit packets to the hub and check their receipts",
+		Long: `Submits packets in official XML or JSON and prints a line for each. A receipt is
+verified against the hub's ledger key before it is reported. FILE - is standard
+input. Exit code 1 when any packet is refused, or the hub gives no answer.
+
+A packet's id follows from its content unless --id gives one, so a command that is
+repeated does not submit anything twice.`,
+		Example: `  lienthong node submit --profile motcua dossier.xml
+  lienthong node submit --profile motcua --receipts receipts/ out/*.xml`,
+		Args: arguments(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, files []string) error {
+			if options.id != "" && len(files) > 1 {
+				return usage("--id is for one file")
+			}
+			say, err := language(options.lang)
+			if err != nil {
+				return err
+			}
+			return submitFiles(cmd, files, options, say)
+		},
+	}
+	profileFlag(cmd, &options.profile)
+	flags := cmd.Flags()
+	flags.StringVar(&options.id, "id", "", "id of the envelope, for one file")
+	flags.StringVar(&options.onBehalfOf, "on-behalf-of", "", "organisation below the node's own that it speaks for")
+	flags.StringSliceVar(&options.to, "to", nil, "nodes to deliver to, to narrow the routing")
+	flags.StringVar(&options.receipts, "receipts", "", "directory to keep the receipts in, one JSON file each")
+	flags.DurationVar(&options.timeout, "timeout", time.Minute, "how long to wait for the hub's answer to one packet")
+	flags.StringVar(&options.lang, "lang", defaultLanguage(), "language of violations and warnings: vi or en")
+	return cmd
+}
+
+type submitOptions struct {
+	profile, id, onBehalfOf, receipts, lang string
+	to                                      []string
+	timeout                                 time.Duration
+}
+
+func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say sayer) (err error) {
+	client, err := nodes.DialProfile(options.profile, nodes.Config{})
+	if err != nil {
+		return explained(err)
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	codec, err := packet.NewCodec(packet.Options{})
+	if err != nil {
+		return err
+	}
+	to, err := openStream(cmd.Context(), client)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	refused := false
+	for _, file := range files {
+		accepted, err := submitFile(cmd, to, codec, file, options)
+		if refusal, isOne := refusalOf(err); isOne {
+			refused = true
+			printRefusal(cmd.OutOrStdout(), file, refusal, say)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: no answer from the hub; it may have been accepted or not, submit it again to find out: %w", file, explained(err))
+		}
+		if err := keepReceipt(options.receipts, file, accepted); err != nil {
+			return err
+		}
+		printAccepted(cmd.OutOrStdout(), file, accepted.Statement, say)
+	}
+	if refused {
+		return errRefused
+	}
+	return nil
+}
+
+// refusalOf tells the hub's word from what only says that there was none.
+func refusalOf(err error) (*faultv1.Refusal, bool) {
+	var refused *nodes.Refused
+	if !errors.As(err, &refused) {
+		return nil, false
+	}
+	switch refused.Code() {
+	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.Unknown, codes.Unimplemented, codes.Internal:
+		return nil, false
+	}
+	return refused.Refusal, true
+}
+
+func submitFile(cmd *cobra.Command, to *stream, codec *packet.Codec, file string, options submitOptions) (*nodes.Accepted, error) {
+	content, err := readFile(cmd, file)
+	if err != nil {
+		return nil, err
+	}
+	typ, format, err := identify(codec, content)
+	var invalid *packet.InvalidError
+	if errors.As(err, &invalid) {
+		return nil, &nodes.Refused{Refusal: &faultv1.Refusal{
+			Code: int32(codes.InvalidArgument), Reason: "packet_unknown", Findings: invalid.Findings,
+			MessageEn: "not a packet this program knows; it was not sent", MessageVi: "không phải gói tin đã biết; chưa gửi đi",
+		}}
+	}
+	if err != nil {
+		return nil, err
+	}
+	env := &exchangev1.Envelope{
+		Id: options.id, Type: typ, Format: format, Content: content,
+		OnBehalfOf: options.onBehalfOf, Recipients: options.to,
+	}
+	if env.GetId() == "" {
+		env.Id = packet.EnvelopeID(env)
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), options.timeout)
+	defer cancel()
+	return to.submit(ctx, env)
+}
+
+func printAccepted(w io.Writer, file string, s *exchangev1.Statement, say sayer) {
+	fmt.Fprintf(w, "%s: accepted as sequence %d, to %s, warnings: %d\n", //nolint:errcheck // terminal output
+		file, s.GetSequence(), strings.Join(s.GetRecipients(), ", "), len(s.GetWarnings()))
+	_ = printFindings(w, file, s.GetWarnings(), say)
+}
+
+func printRefusal(w io.Writer, file string, r *faultv1.Refusal, say sayer) {
+	fmt.Fprintf(w, "%s: refused: %s (%s)\n  %s\n", file, r.GetMessageEn(), r.GetReason(), r.GetMessageVi()) //nolint:errcheck // terminal output
+	_ = printFindings(w, file, r.GetFindings(), say)
+}
+
+// keepReceipt writes a receipt together with what it states, for people.
+func keepReceipt(dir, file string, accepted *nodes.Accepted) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("keep receipt: %w", err)
+	}
+	kept := &exchangev1.GetReceiptResponse{Receipt: accepted.Receipt, Statement: accepted.Statement}
+	written, err := protojson.MarshalOptions{Multiline: true}.Marshal(kept)
+	if err != nil {
+		return fmt.Errorf("keep receipt: %w", err)
+	}
+	if file == "-" {
+		file = "stdin"
+	}
+	name := fmt.Sprintf("%d-%s.receipt.json", accepted.Statement.GetSequence(), filepath.Base(file))
+	return certs.WriteFile(filepath.Join(dir, name), append(written, '\n'), 0o600)
+}
