@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -272,6 +273,40 @@ func TestTheSamePacketAtTwoDoorsIsOnePacket(t *testing.T) {
 	}
 	take(t, portal, 1)
 	wantNothingWaiting(t, portal)
+}
+
+// Who is not let in is told so before a body has come, so that bodies of strangers
+// take no memory.
+func TestTheEdgeAnswersStrangersBeforeTheirBody(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	province := join(t, h, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	revoked := join(t, h, "H41/cu", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	h.SetState("H41/cu", registryv1.NodeState_NODE_STATE_REVOKED)
+	stranger, _ := strangers(t, province.profile)
+	for name, tc := range map[string]struct {
+		client *http.Client
+		want   int
+	}{
+		"no certificate": {httpClient(t, stranger), http.StatusUnauthorized},
+		"a revoked node": {revoked.http, http.StatusForbidden},
+	} {
+		body, never := io.Pipe()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.EdgeURL()+dossierPath, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tc.client.Do(req)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if resp.StatusCode != tc.want {
+			t.Errorf("%s: HTTP %d, want %d", name, resp.StatusCode, tc.want)
+		}
+		if err := errors.Join(resp.Body.Close(), never.Close()); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestLookUp(t *testing.T) {

@@ -67,7 +67,7 @@ func (g *gateway) refuse(c *call, err error) {
 	switch c.refusal.Reason {
 	case "encoding_unsupported":
 		h.Set("Accept-Encoding", "identity")
-	case "body_too_slow", "body_incomplete", "body_too_large":
+	case "body_too_slow", "body_incomplete", "body_too_large", "edge_busy":
 		// What is left of the body is not read. In HTTP/2 that ends this call alone;
 		// the header would end the connection, and the answer with it.
 		if c.r.ProtoMajor == 1 {

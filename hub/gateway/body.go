@@ -46,6 +46,16 @@ func (g *gateway) body(c *call) ([]byte, error) {
 	if c.r.ContentLength > g.maxBody {
 		return nil, errTooLarge(g.maxBody)
 	}
+	// What a body says of its length is taken for true; one that says nothing may
+	// be as long as any.
+	weight := c.r.ContentLength
+	if weight < 0 {
+		weight = g.maxBody
+	}
+	if !g.held.TryAcquire(weight) {
+		return nil, errBusy()
+	}
+	c.release = func() { g.held.Release(weight) }
 	var body bytes.Buffer
 	if n := c.r.ContentLength; n > 0 {
 		body.Grow(int(min(n, bodyRoom)) + bytes.MinRead)

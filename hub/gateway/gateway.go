@@ -55,6 +55,7 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
@@ -64,6 +65,8 @@ import (
 // defaultMaxBodyBytes is the hub's own default limit for the content of an
 // envelope.
 const defaultMaxBodyBytes = 16 << 20
+
+const defaultHeldBytes = 256 << 20
 
 // callWithin bounds one call to the Exchange: the longest wait of a pull and
 // time to spare.
@@ -84,6 +87,9 @@ type Config struct {
 	Logger *slog.Logger
 	// MaxBodyBytes bounds the body of a request; default 16 MiB.
 	MaxBodyBytes int64
+	// HeldBytes bounds the bodies of all requests that are being served; default
+	// 256 MiB, at least MaxBodyBytes.
+	HeldBytes int64
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 }
@@ -103,6 +109,9 @@ func New(cfg Config) (http.Handler, error) {
 	if cfg.MaxBodyBytes == 0 {
 		cfg.MaxBodyBytes = defaultMaxBodyBytes
 	}
+	if cfg.HeldBytes == 0 {
+		cfg.HeldBytes = defaultHeldBytes
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -112,6 +121,7 @@ func New(cfg Config) (http.Handler, error) {
 		caller:   cfg.Caller,
 		logger:   cfg.Logger,
 		maxBody:  cfg.MaxBodyBytes,
+		held:     semaphore.NewWeighted(max(cfg.HeldBytes, cfg.MaxBodyBytes)),
 		now:      cfg.Now,
 		origins:  http.NewCrossOriginProtection(),
 	}
@@ -130,6 +140,7 @@ type gateway struct {
 	caller   func(*http.Request) (context.Context, error)
 	logger   *slog.Logger
 	maxBody  int64
+	held     *semaphore.Weighted
 	now      func() time.Time
 	origins  *http.CrossOriginProtection
 	routes   map[string]route

@@ -136,3 +136,23 @@ func TestServerOutlastsNoCaller(t *testing.T) {
 		t.Errorf("header of 100 KiB: got %d", got.StatusCode)
 	}
 }
+
+// All bodies together are bounded: one more is told to come back, and has room
+// when those before it are done.
+func TestBodiesTogetherAreBounded(t *testing.T) {
+	e := startEdge(t, func(cfg *gateway.Config, _ *http.Server) {
+		cfg.MaxBodyBytes, cfg.HeldBytes = 4096, 4096
+	})
+	e.exchange.hold, e.exchange.held = make(chan struct{}), make(chan struct{}, 2)
+	body := surveyJSON + strings.Repeat(" ", 3000-len(surveyJSON))
+	first := make(chan answer, 1)
+	go func() { first <- e.post("/Vote/UpdateVote", jsonType, body) }()
+	<-e.exchange.held
+	got := e.post("/Vote/UpdateVote", jsonType, body)
+	if status, message := got.result(t); got.StatusCode != http.StatusServiceUnavailable || status != 0 || got.Header.Get("Retry-After") == "" {
+		t.Errorf("a body too many: got %d, Retry-After %q: %s", got.StatusCode, got.Header.Get("Retry-After"), message)
+	}
+	close(e.exchange.hold)
+	(<-first).wantAccepted(t, jsonType)
+	e.post("/Vote/UpdateVote", jsonType, body).wantAccepted(t, jsonType)
+}

@@ -71,6 +71,11 @@ func errTooLarge(limit int64) *fault.Error {
 		fmt.Sprintf("nội dung gửi lên vượt quá %d byte cho phép", limit))
 }
 
+func errBusy() *fault.Error {
+	return fault.New(codes.Unavailable, "edge_busy",
+		"the hub is busy with other bodies; submit again later", "trục liên thông đang bận tiếp nhận; vui lòng gửi lại sau").After(time.Second)
+}
+
 func errBodyEnded(cause error) *fault.Error {
 	return fault.New(codes.InvalidArgument, "body_incomplete",
 		"the body ended before it was complete", "nội dung gửi lên bị ngắt giữa chừng").Because(cause)

@@ -157,9 +157,14 @@ func (s *Server) endAtExpiry(identity certs.Identity, end context.CancelCauseFun
 	return func() { timer.Stop() }
 }
 
-// tap refuses strangers before anything of their messages is read.
+// tap refuses strangers, and who is not welcome any more, before anything of their
+// messages is read.
 func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if _, _, err := s.identify(ctx, info.FullMethodName); err != nil {
+	identity, known, err := s.identify(ctx, info.FullMethodName)
+	if err == nil && known {
+		err = s.admit(identity, info.FullMethodName)
+	}
+	if err != nil {
 		return ctx, s.finish(ctx, info.FullMethodName, s.cfg.Clock(), err)
 	}
 	return ctx, nil

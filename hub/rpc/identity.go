@@ -2,7 +2,7 @@ package rpc
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 
@@ -47,11 +47,16 @@ type verified struct {
 // on it answer for the result: a dropped handshake would tell the client nothing.
 type transport struct {
 	credentials.TransportCredentials
-	verifier Verifier
+	verifier  Verifier
+	welcome   func(certs.Identity) error
+	strangers *strangers
 }
 
-func newCredentials(config *tls.Config, verifier Verifier) credentials.TransportCredentials {
-	return transport{TransportCredentials: credentials.NewTLS(config), verifier: verifier}
+func newCredentials(cfg Config) credentials.TransportCredentials {
+	return transport{
+		TransportCredentials: credentials.NewTLS(cfg.TLS), verifier: cfg.Verifier, welcome: cfg.Authenticate,
+		strangers: newStrangers(cfg.Clock),
+	}
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
@@ -66,12 +71,20 @@ func (t transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 	}
 	v := verified{TLSInfo: tlsInfo}
 	v.identity, v.err = t.verifier.Identity(tlsInfo.State.PeerCertificates)
-	return conn, v, nil
+	if v.err == nil && t.welcome(v.identity) == nil {
+		return conn, v, nil
+	}
+	bounded, err := t.strangers.bound(conn)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("handshake: %w", err), conn.Close())
+	}
+	return bounded, v, nil
 }
 
 // Clone implements credentials.TransportCredentials.
 func (t transport) Clone() credentials.TransportCredentials {
-	return transport{TransportCredentials: t.TransportCredentials.Clone(), verifier: t.verifier}
+	t.TransportCredentials = t.TransportCredentials.Clone()
+	return t
 }
 
 // identityOf returns who makes a call, from its connection or, in process, from
