@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +56,35 @@ has finished what it accepted.`,
 		settled.Logger = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: least}))
 		return runHub(cmd, settled)
 	}
+	cmd.AddCommand(hubAdminCommand())
+	return cmd
+}
+
+func hubAdminCommand() *cobra.Command {
+	var data, name, profile string
+	cmd := &cobra.Command{
+		Use:   "admin --data DIR --name NAME --profile DIR",
+		Short: "Give an administrator a profile, on the hub's machine",
+		Long: `Makes an administrator's profile, good for a year, with the certificate authority in
+the hub's data directory: for more administrators than the first, and for one whose
+profile was lost or has ended. The hub may be running. Move the profile to the
+administrator's own machine.`,
+		Example: "  lienthong hub admin --data /var/lib/lienthong --name lan --profile lan-admin",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if data == "" || name == "" || profile == "" {
+				return usage("--data DIR, --name NAME and --profile DIR are required")
+			}
+			if err := hub.IssueAdministrator(data, name, profile, time.Now); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Profile of administrator %s: %s\nNext: lienthong admin --profile %s node list\n", name, profile, profile)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&data, "data", "", "the hub's data directory")
+	cmd.Flags().StringVar(&name, "name", "", "name of the administrator: a-z, 0-9 and hyphens")
+	cmd.Flags().StringVar(&profile, "profile", "", "directory to make, for the profile")
 	return cmd
 }
 

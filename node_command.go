@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,6 +34,9 @@ func nodeCommand() *cobra.Command {
 // defaultProfile is where a node keeps its profile when it is not told.
 const defaultProfile = "lienthong-node"
 
+// maxToken is far more than a token has.
+const maxToken = 4096
+
 func profileFlag(cmd *cobra.Command, profile *string) {
 	cmd.Flags().StringVar(profile, "profile", defaultProfile, "directory with the node's key, certificate and hub address")
 }
@@ -51,6 +56,13 @@ interrupted can be repeated with the same token.`,
 			if token == "" {
 				return usage("--token is required; an administrator gets one with: lienthong admin node add")
 			}
+			if token == "-" { // keeps it out of the process list and the shell's history
+				line, err := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), maxToken)).ReadString('\n')
+				if err != nil && !errors.Is(err, io.EOF) {
+					return fmt.Errorf("read token: %w", err)
+				}
+				token = strings.TrimSpace(line)
+			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
 			defer cancel()
 			joined, err := nodes.Join(ctx, token, profile, nodes.JoinOptions{})
@@ -62,7 +74,7 @@ interrupted can be repeated with the same token.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&token, "token", "", "token from: lienthong admin node add")
+	cmd.Flags().StringVar(&token, "token", "", "token from: lienthong admin node add; - reads it from standard input")
 	profileFlag(cmd, &profile)
 	return cmd
 }

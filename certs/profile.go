@@ -24,36 +24,50 @@ type Hub struct {
 // hub.json, then credentials; see Credentials.Save. A crash before the end leaves
 // a directory that LoadProfile refuses.
 func SaveProfile(dir string, hub Hub, credentials *Credentials) error {
-	if err := hub.check(); err != nil {
-		return fmt.Errorf("save profile: %w", err)
-	}
-	content, err := json.MarshalIndent(hub, "", "  ")
-	if err != nil {
-		return fmt.Errorf("save profile: %w", err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("save profile: %w", err)
-	}
-	if err := WriteFile(filepath.Join(dir, HubFile), append(content, '\n'), 0o644); err != nil {
+	if err := SaveHub(dir, hub); err != nil {
 		return fmt.Errorf("save profile: %w", err)
 	}
 	return credentials.Save(dir)
+}
+
+// SaveHub writes hub.json alone.
+func SaveHub(dir string, hub Hub) error {
+	if err := hub.check(); err != nil {
+		return err
+	}
+	content, err := json.MarshalIndent(hub, "", "  ")
+	if err != nil {
+		return fmt.Errorf("hub: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("hub: %w", err)
+	}
+	return WriteFile(filepath.Join(dir, HubFile), append(content, '\n'), 0o644)
+}
+
+// LoadHub reads hub.json alone. Errors: fs.ErrNotExist, ErrFile.
+func LoadHub(dir string) (Hub, error) {
+	var hub Hub
+	content, err := os.ReadFile(filepath.Join(dir, HubFile))
+	if err != nil {
+		return hub, fmt.Errorf("load hub: %w", err)
+	}
+	if err := json.Unmarshal(content, &hub); err != nil {
+		return hub, fmt.Errorf("%w: %s: %w", ErrFile, filepath.Join(dir, HubFile), err)
+	}
+	if err := hub.check(); err != nil {
+		return hub, fmt.Errorf("load hub from %s: %w", dir, err)
+	}
+	return hub, nil
 }
 
 // LoadProfile reads what SaveProfile wrote. The Reloader follows the credentials
 // in the directory; failed, which may be nil, is told of files it cannot take.
 // Errors are those of LoadCredentials.
 func LoadProfile(dir string, failed func(error)) (Hub, *Reloader, error) {
-	var hub Hub
-	content, err := os.ReadFile(filepath.Join(dir, HubFile))
+	hub, err := LoadHub(dir)
 	if err != nil {
 		return hub, nil, fmt.Errorf("load profile: %w", err)
-	}
-	if err := json.Unmarshal(content, &hub); err != nil {
-		return hub, nil, fmt.Errorf("%w: %s: %w", ErrFile, filepath.Join(dir, HubFile), err)
-	}
-	if err := hub.check(); err != nil {
-		return hub, nil, fmt.Errorf("load profile %s: %w", dir, err)
 	}
 	source, err := NewReloader(dir, failed)
 	if err != nil {

@@ -51,6 +51,7 @@ const (
 	DefaultHTTP         = "127.0.0.1:8444"
 	DefaultWeb          = "127.0.0.1:8080"
 	defaultContentBytes = 16 << 20
+	maxContentBytes     = 1 << 30
 )
 
 // ReadConfig reads a YAML file over the given config: what the file names wins.
@@ -91,8 +92,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.ContentBytes == 0 {
 		c.ContentBytes = defaultContentBytes
 	}
-	if c.ContentBytes < 1024 || c.ContentBytes > 1<<30 {
-		return c, fmt.Errorf("content_bytes %d: 1024 to %d are allowed", c.ContentBytes, 1<<30)
+	if c.ContentBytes < 1024 || c.ContentBytes > maxContentBytes {
+		return c, fmt.Errorf("content_bytes %d: 1024 to %d are allowed", c.ContentBytes, maxContentBytes)
 	}
 	if slices.Contains(c.Hosts, "") {
 		return c, errors.New("hosts: a host name or IP address is empty")

@@ -76,30 +76,29 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 
 // openData opens what the data directory holds. The store comes first: its lock
 // keeps two first starts from making two authorities.
-func (h *Hub) openData(context.Context) error {
-	if err := os.MkdirAll(h.cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+func (h *Hub) openData(ctx context.Context) error {
+	dir := filepath.Join(h.cfg.DataDir, storeDir)
+	if err := makePrivate(dir); err != nil {
+		return err
 	}
 	var err error
-	h.store, err = pebblestore.Open(filepath.Join(h.cfg.DataDir, storeDir), pebblestore.Options{Logger: h.cfg.Logger})
+	h.store, err = pebblestore.Open(dir, pebblestore.Options{Logger: h.cfg.Logger})
 	if err != nil {
 		return err
 	}
-	h.authority, err = openAuthority(filepath.Join(h.cfg.DataDir, authorityDir), h.cfg)
-	if err != nil {
-		return err
-	}
-	h.ledger, err = ledger.Open(h.cfg.DataDir, h.cfg.Name)
-	return err
+	return h.openKeys(ctx)
 }
 
-func openAuthority(dir string, cfg Config) (*certs.Authority, error) {
-	config := certs.AuthorityConfig{TrustDomain: cfg.Name, HubName: cfg.Name, Clock: cfg.Clock}
-	authority, err := certs.Open(dir, config)
-	if errors.Is(err, os.ErrNotExist) {
-		return certs.Create(dir, config)
+// makePrivate makes a directory that only its owner can look into, or makes one
+// so that is there: packets hold personal data.
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
 	}
-	return authority, err
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory has to be entered
+		return fmt.Errorf("data directory: %w", err)
+	}
+	return nil
 }
 
 func (h *Hub) listen(ctx context.Context) error {

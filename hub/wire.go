@@ -59,15 +59,13 @@ func (h *Hub) wireServices(context.Context) error {
 	if err != nil {
 		return err
 	}
-	read := packet.Options{Strict: h.cfg.Strict, ContentBytes: h.cfg.ContentBytes, TextBytes: h.cfg.ContentBytes}
-	codec, err := packet.NewCodec(read)
+	codec, err := packet.NewCodec(packet.Options{Strict: h.cfg.Strict, ContentBytes: h.cfg.ContentBytes, TextBytes: h.cfg.ContentBytes})
 	if err != nil {
 		return fmt.Errorf("codec: %w", err)
 	}
-	// Accepted packets are read liberally whatever was asked of their senders, so
-	// that a hub that has become stricter can still show what it accepted before.
-	read.Strict = false
-	h.liberal, err = packet.NewCodec(read)
+	// What was accepted is read liberally and whatever its size, so that a hub that
+	// has become stricter still shows what it accepted before.
+	h.liberal, err = packet.NewCodec(packet.Options{ContentBytes: maxContentBytes, TextBytes: maxContentBytes})
 	if err != nil {
 		return fmt.Errorf("codec: %w", err)
 	}
@@ -78,7 +76,7 @@ func (h *Hub) wireServices(context.Context) error {
 		return err
 	}
 	h.exchange, err = exchange.New(exchange.Config{
-		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: codec, Ledger: h.ledger, Caller: rpc.NodeFrom,
+		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: codec, Reader: h.liberal, Ledger: h.ledger, Caller: rpc.NodeFrom,
 		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes},
 		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.views.Wake,
 	})

@@ -146,8 +146,12 @@ func NewEnrolmentService(enroller Enroller, logger *slog.Logger) *EnrolmentServi
 // Join implements EnrolmentService.
 func (s *EnrolmentService) Join(ctx context.Context, req *enrolmentv1.JoinRequest) (*enrolmentv1.JoinResponse, error) {
 	answer, err := s.enroller.Join(ctx, req)
-	s.changes.log(ctx, "join", err, slog.String("node", req.GetNode()))
-	return answer, err
+	if err != nil { // what a stranger calls itself is not for the log
+		s.changes.log(ctx, "join", err)
+		return nil, err
+	}
+	s.changes.log(ctx, "join", nil, slog.String("node", req.GetNode()))
+	return answer, nil
 }
 
 // changes logs what was changed, or was not.

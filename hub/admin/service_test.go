@@ -55,7 +55,7 @@ func TestJoinsAreLoggedWithoutSecrets(t *testing.T) {
 	}
 	log := h.log.String()
 	wantIn(t, log, `msg="registry changed" change=join by=nobody node=H41/motcua`,
-		`msg="registry not changed" change=join by=nobody node=H41/motcua code=Unauthenticated reason=token_refused`)
+		`msg="registry not changed" change=join by=nobody code=Unauthenticated reason=token_refused`)
 	if strings.Contains(log, "secret of a stranger") {
 		t.Errorf("the log holds a secret:\n%s", log)
 	}

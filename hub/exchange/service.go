@@ -93,7 +93,11 @@ func orElse[T comparable](value, otherwise T) T {
 type Config struct {
 	Store  Store
 	Rights Rights
-	Codec  Codec
+	// Codec reads what is submitted.
+	Codec Codec
+	// Reader reads what was accepted, to write it in another format: as liberally as
+	// the hub ever read, whatever is asked of senders now. Default: Codec.
+	Reader Codec
 	Ledger Ledger
 	// SpeaksFor returns the organisation a node speaks for: its own, or the one it
 	// names; see registry.SpeaksFor.
@@ -115,6 +119,7 @@ type Service struct {
 	rights    Rights
 	speaksFor func(node, onBehalfOf string) (packet.Organisation, error)
 	codec     Codec
+	reader    Codec
 	ledger    Ledger
 	caller    func(context.Context) (string, bool)
 	validator protovalidate.Validator
@@ -132,9 +137,12 @@ func New(cfg Config) (*Service, error) {
 		cfg.Validator == nil || cfg.Clock == nil || cfg.Logger == nil {
 		return nil, errors.New("exchange: Store, Rights, SpeaksFor, Codec, Ledger, Caller, Validator, Clock and Logger are required")
 	}
+	if cfg.Reader == nil {
+		cfg.Reader = cfg.Codec
+	}
 	limits := cfg.Limits.withDefaults()
 	s := &Service{
-		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor, codec: cfg.Codec, ledger: cfg.Ledger,
+		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor, codec: cfg.Codec, reader: cfg.Reader, ledger: cfg.Ledger,
 		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
 		quota:   newQuota(limits),
 		inboxes: newInboxes(cfg.Store, cfg.Clock, limits),

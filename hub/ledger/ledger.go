@@ -58,6 +58,12 @@ func Open(dir, hub string) (*Ledger, error) {
 	return l, nil
 }
 
+// Exists reports whether there is a ledger key in dir.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, keyFile))
+	return err == nil
+}
+
 const (
 	keyFile      = "ledger.key"
 	verifierFile = "ledger.pub"

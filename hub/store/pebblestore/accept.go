@@ -187,6 +187,9 @@ func (s *Store) Group(ctx context.Context, sequence uint64) (store.Group, error)
 
 // groupAround finds the group by its neighbours: it ends where the next begins.
 func (s *Store) groupAround(sequence uint64) (group store.Group, end uint64, err error) {
+	// Before the iterator: a group that is committed between the two would be taken
+	// for a part of the one that was the last.
+	last := s.durable.Load()
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyGroup}, UpperBound: []byte{keyGroup + 1}})
 	if err != nil {
 		return group, 0, classify(err)
@@ -204,7 +207,7 @@ func (s *Store) groupAround(sequence uint64) (group store.Group, end uint64, err
 		return group, 0, classify(err)
 	}
 	group.Note = append([]byte(nil), note...)
-	end = s.durable.Load() + 1
+	end = last + 1
 	if it.Next() {
 		if end, err = sequenceOf(it.Key()); err != nil {
 			return group, 0, err

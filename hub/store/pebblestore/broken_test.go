@@ -58,8 +58,11 @@ func onBrokenDisk(write string) {
 			os.Exit(0)
 		}
 	}()
-	var full atomic.Bool
+	var full, tables atomic.Bool
 	disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if tables.Load() && path.Ext(op.Path) == ".sst" && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			return syscall.ENOSPC
+		}
 		if full.Load() && path.Ext(op.Path) == ".log" && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
 			return syscall.ENOSPC
 		}
@@ -70,9 +73,45 @@ func onBrokenDisk(write string) {
 		fmt.Println("open:", err)
 		os.Exit(0)
 	}
+	if write == reopening {
+		reopen(s, disk, &tables)
+	}
 	full.Store(true)
 	fmt.Println("written:", writes()[write](context.Background(), s))
 	os.Exit(0)
+}
+
+// reopening is no write: what is in the log cannot be made a table at the next
+// start.
+const reopening = "reopen"
+
+func reopen(s *pebblestore.Store, disk vfs.FS, full *atomic.Bool) {
+	for i := range 100 {
+		if _, err := s.AppendAudit(context.Background(), fmt.Appendf(nil, "line %d", i)); err != nil {
+			fmt.Println("append:", err)
+			os.Exit(0)
+		}
+	}
+	if err := s.Close(); err != nil {
+		fmt.Println("close:", err)
+		os.Exit(0)
+	}
+	full.Store(true)
+	_, err := pebblestore.Open("data", pebblestore.Options{FS: disk})
+	fmt.Println("opened:", err)
+	os.Exit(0)
+}
+
+// A hub on a full disk ends, saying why, instead of trying for ever to start.
+func TestOpeningOnAFullDiskEnds(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), brokenVariable+"="+reopening)
+	out, err := cmd.Output()
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) || ended.ExitCode() != 74 || len(out) > 0 {
+		t.Errorf("the process said %q and ended with %v; want exit status 74", out, err)
+	}
 }
 
 // A write that cannot reach the disk never returns as if it had: the process ends

@@ -57,7 +57,17 @@ type Options struct {
 // Open opens or creates the store in dir. A directory that another process has
 // open, or that an unknown version wrote, is refused.
 func Open(dir string, opts Options) (*Store, error) {
-	db, err := pebble.Open(dir, pebbleOptions(opts))
+	o := pebbleOptions(opts)
+	// Pebble would try again without end to write what its log holds: to a full disk,
+	// say. Once it is open, what cannot be written is told to whoever writes.
+	var opened atomic.Bool
+	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
+		if !opened.Load() {
+			o.Logger.Fatalf("the store cannot be opened: %v", err)
+		}
+	}}
+	db, err := pebble.Open(dir, o)
+	opened.Store(true)
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
 		return nil, fmt.Errorf("open store %s: another process has it open, or this one may not write there: %w", dir, err)
 	}

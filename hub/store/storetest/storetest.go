@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,6 +64,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		"acknowledged is gone, unacknowledged stays over a restart":          testAcknowledge,
 		"inboxes of similar names do not mix":                                testSimilarNames,
 		"groups are found from any of their sequences":                       testGroups,
+		"a group stays itself while others are committed":                    testGroupsWhileCommitting,
 		"the accepted log is read in order within its bounds":                testAcceptedAfter,
 		"view items and cursor move together":                                testViews,
 		"registry items are saved all or none":                               testItems,
@@ -274,6 +276,32 @@ func testGroups(t *testing.T, b *bench) {
 			t.Errorf("group of %d: %v", sequence, err)
 		}
 	}
+}
+
+// Readers look at the newest group while a writer commits the next: each group has
+// one leaf, whatever comes between.
+func testGroupsWhileCommitting(t *testing.T, b *bench) {
+	const groups, readers = 2000, 4
+	var newest atomic.Uint64
+	var all sync.WaitGroup
+	for range readers {
+		all.Go(func() {
+			for sequence := uint64(0); sequence < groups && !t.Failed(); {
+				if sequence = newest.Load(); sequence == 0 {
+					continue
+				}
+				group, err := b.store.Group(t.Context(), sequence)
+				if err != nil || group.First != sequence || len(group.Leaves) != 1 {
+					t.Errorf("group of %d: first %d with %d leaves, %v; want itself with one", sequence, group.First, len(group.Leaves), err)
+				}
+			}
+		})
+	}
+	for i := range groups {
+		b.accept(submission("A", fmt.Sprint(i), "content", "P"))
+		newest.Store(uint64(i + 1))
+	}
+	all.Wait()
 }
 
 func testAcceptedAfter(t *testing.T, b *bench) {

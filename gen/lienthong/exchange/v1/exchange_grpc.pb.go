@@ -50,8 +50,9 @@ type ExchangeServiceClient interface {
 	// Takes some deliveries, for callers without streams. They are leased: what is
 	// not acknowledged before the lease ends is delivered again.
 	Pull(ctx context.Context, in *PullRequest, opts ...grpc.CallOption) (*PullResponse, error)
-	// Acknowledges deliveries: they are never delivered again. Sequences that are
-	// not waiting for the caller are answered, not refused.
+	// Acknowledges deliveries: they are not delivered again, unless the hub's machine
+	// loses power within moments: deliveries are at least once. Sequences that are not
+	// waiting for the caller are answered, not refused.
 	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
 	// Fetches an accepted packet. Only its sender and its recipients may.
 	GetPacket(ctx context.Context, in *GetPacketRequest, opts ...grpc.CallOption) (*GetPacketResponse, error)
@@ -165,8 +166,9 @@ type ExchangeServiceServer interface {
 	// Takes some deliveries, for callers without streams. They are leased: what is
 	// not acknowledged before the lease ends is delivered again.
 	Pull(context.Context, *PullRequest) (*PullResponse, error)
-	// Acknowledges deliveries: they are never delivered again. Sequences that are
-	// not waiting for the caller are answered, not refused.
+	// Acknowledges deliveries: they are not delivered again, unless the hub's machine
+	// loses power within moments: deliveries are at least once. Sequences that are not
+	// waiting for the caller are answered, not refused.
 	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
 	// Fetches an accepted packet. Only its sender and its recipients may.
 	GetPacket(context.Context, *GetPacketRequest) (*GetPacketResponse, error)
