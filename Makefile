@@ -113,5 +113,16 @@ race:
 demo-once: build
 	./lienthong demo --once
 
+# Figures are ratios against a named peer of the same run; docs/performance.md is
+# written from them and never by hand.
+.PHONY: bench
+bench: ## Measures, and writes docs/performance.md.
+	@mkdir -p $(BIN) docs
+	go test -run '^$$' -bench 'Pipeline$$' -benchtime 100000x -count 3 ./hub | tee $(BIN)/bench.txt
+	go test -run '^$$' -bench 'DecodeXML' -benchtime 1s -count 3 ./packet | tee -a $(BIN)/bench.txt
+	{ go version; grep -m1 'model name' /proc/cpuinfo; nproc; date -u +%F; git rev-parse --short HEAD; } > $(BIN)/machine.txt
+	awk -f docs/performance.awk $(BIN)/machine.txt $(BIN)/bench.txt > docs/performance.md
+	@cat docs/performance.md
+
 .PHONY: test
 test: tools lint gen-check breaking race demo-once ## Everything CI runs.

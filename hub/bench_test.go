@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
 	"github.com/lienthong/lienthong/hub/hubtest"
 	"github.com/lienthong/lienthong/nodes"
@@ -36,14 +37,7 @@ func BenchmarkPipeline(b *testing.B) {
 	}
 	portal := dial("G22/portal", registryv1.NodeKind_NODE_KIND_PORTAL)
 	h.Grant("H41", "G22/portal")
-	var content []byte
-	var typ = samples.Good()[0].Type
-	for _, s := range samples.Good() {
-		if s.Name == "progress.xml" {
-			content, typ = s.Content, s.Type
-		}
-	}
-	content = bytes.Replace(content, []byte("<Comment>"), append([]byte("<Comment>"), bytes.Repeat([]byte("x"), 1024-len(content))...), 1)
+	content, typ := progressOf1KB(b), packetv1.PacketType_PACKET_TYPE_PROGRESS
 	code := content[bytes.Index(content, []byte("<DocCode>"))+9 : bytes.Index(content, []byte("</DocCode>"))]
 	code = bytes.Clone(code)
 
@@ -90,4 +84,17 @@ func BenchmarkPipeline(b *testing.B) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+}
+
+// progressOf1KB returns a progress packet of 1,024 bytes.
+func progressOf1KB(b *testing.B) []byte {
+	b.Helper()
+	for _, s := range samples.Good() {
+		if s.Name == "progress.xml" {
+			padding := bytes.Repeat([]byte("x"), 1024-len(s.Content))
+			return bytes.Replace(s.Content, []byte("<Comment>"), append([]byte("<Comment>"), padding...), 1)
+		}
+	}
+	b.Fatal("there is no sample progress.xml")
+	return nil
 }
