@@ -45,8 +45,8 @@ gen: $(BUF) plugins third_party ## Regenerates gen/ from proto/.
 	$(BUF) generate
 
 .PHONY: build
-build: ## Builds ./lienthong.
-	go build -trimpath -o lienthong .
+build: ## Builds ./lienthong: one static binary.
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o lienthong .
 
 .PHONY: demo
 demo: build ## Shows the product at work, then keeps running. Ctrl-C ends it.

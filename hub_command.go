@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -124,13 +125,19 @@ func runHub(cmd *cobra.Command, cfg hub.Config) error {
   nodes and administrators  %s (gRPC)
   REST/XML clients          %s
   public pages              %s
-  administrator's profile   %s
-Next: lienthong admin --profile %s node add H41/motcua --kind one-stop
-`, h.GRPCAddress(), h.EdgeURL(), orNone(h.WebURL()), filepath.Join(cfg.DataDir, hub.AdminDir), filepath.Join(cfg.DataDir, hub.AdminDir))
+%s`, h.GRPCAddress(), h.EdgeURL(), orNone(h.WebURL()), nextStep(filepath.Join(cfg.DataDir, hub.AdminDir)))
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return h.Run(cmd.Context())
+}
+
+// nextStep tells of the first administrator's profile, until it was moved away.
+func nextStep(profile string) string {
+	if _, err := os.Stat(profile); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("  administrator's profile   %s: move it to the administrator's own machine\nNext: lienthong admin --profile %s node list\n", profile, profile)
 }
 
 func orNone(s string) string {

@@ -34,6 +34,9 @@ func nodeCommand() *cobra.Command {
 // defaultProfile is where a node keeps its profile when it is not told.
 const defaultProfile = "lienthong-node"
 
+// inVietnam returns a time as the official format shows it.
+func inVietnam(t time.Time) time.Time { return t.In(time.FixedZone("", 7*60*60)) }
+
 // maxToken is far more than a token has.
 const maxToken = 4096
 
@@ -69,8 +72,8 @@ interrupted can be repeated with the same token.`,
 			if err != nil {
 				return explained(err)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Joined %s as %s; certificate until %s.\nProfile: %s\nNext: lienthong node receive --profile %s\n",
-				joined.Hub.Address, joined.Node, joined.Node.NotAfter.Local().Format(time.DateOnly), profile, profile)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Joined %s as %s; certificate until %s.\nProfile: %s\nNext: lienthong node submit --profile %[4]s FILE, or lienthong node receive --profile %[4]s --dir DIR\n",
+				joined.Hub.Address, joined.Node, inVietnam(joined.Node.NotAfter).Format("2006-01-02 15:04 -07"), profile)
 			return err
 		},
 	}

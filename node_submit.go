@@ -39,6 +39,9 @@ repeated does not submit anything twice.`,
 			if options.id != "" && len(files) > 1 {
 				return usage("--id is for one file")
 			}
+			if options.timeout <= 0 {
+				return usage("--timeout %s: more than nothing is expected, e.g. 30s", options.timeout)
+			}
 			say, err := language(options.lang)
 			if err != nil {
 				return err
@@ -80,7 +83,13 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 	defer to.close()
 	refused := false
 	for _, file := range files {
-		accepted, err := submitFile(cmd, to, codec, file, options)
+		env, err := envelopeOf(cmd, codec, file, options)
+		if errors.Is(err, errNotSent) {
+			refused = true
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %v\n", file, err) //nolint:errcheck // terminal output
+			continue
+		}
+		accepted, err := submitOne(cmd, to, env, err, options.timeout)
 		if refusal, isOne := refusalOf(err); isOne {
 			refused = true
 			printRefusal(cmd.OutOrStdout(), file, refusal, say)
@@ -89,10 +98,10 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 		if err != nil {
 			return fmt.Errorf("%s: no answer from the hub; it may have been accepted or not, submit it again to find out: %w", file, explained(err))
 		}
-		if err := keepReceipt(options.receipts, file, accepted); err != nil {
-			return err
-		}
 		printAccepted(cmd.OutOrStdout(), file, accepted.Statement, say)
+		if err := keepReceipt(options.receipts, file, accepted); err != nil {
+			return fmt.Errorf("%s was accepted as sequence %d, but: %w", file, accepted.Statement.GetSequence(), err)
+		}
 	}
 	if refused {
 		return errRefused
@@ -103,8 +112,8 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 // refusalOf tells the hub's word from what only says that there was none.
 func refusalOf(err error) (*faultv1.Refusal, bool) {
 	var refused *nodes.Refused
-	if !errors.As(err, &refused) {
-		return nil, false
+	if errors.Is(err, nodes.ErrUnresolved) || !errors.As(err, &refused) {
+		return nil, false // the stream may have been ended with an answer on its way
 	}
 	switch refused.Code() {
 	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded, codes.Unknown, codes.Unimplemented, codes.Internal:
@@ -113,12 +122,16 @@ func refusalOf(err error) (*faultv1.Refusal, bool) {
 	return refused.Refusal, true
 }
 
-func submitFile(cmd *cobra.Command, to *stream, codec *packet.Codec, file string, options submitOptions) (*nodes.Accepted, error) {
+// errNotSent means that a file could not be read.
+var errNotSent = errors.New("not sent")
+
+// envelopeOf reads a file; what is no packet is refused here.
+func envelopeOf(cmd *cobra.Command, codec *packet.Codec, file string, options submitOptions) (*exchangev1.Envelope, error) {
 	content, err := readFile(cmd, file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNotSent, err)
 	}
-	typ, format, err := identify(codec, content)
+	typ, format, err := codec.Identify(content)
 	var invalid *packet.InvalidError
 	if errors.As(err, &invalid) {
 		return nil, &nodes.Refused{Refusal: &faultv1.Refusal{
@@ -127,7 +140,7 @@ func submitFile(cmd *cobra.Command, to *stream, codec *packet.Codec, file string
 		}}
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNotSent, err)
 	}
 	env := &exchangev1.Envelope{
 		Id: options.id, Type: typ, Format: format, Content: content,
@@ -136,7 +149,14 @@ func submitFile(cmd *cobra.Command, to *stream, codec *packet.Codec, file string
 	if env.GetId() == "" {
 		env.Id = packet.EnvelopeID(env)
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), options.timeout)
+	return env, nil
+}
+
+func submitOne(cmd *cobra.Command, to *stream, env *exchangev1.Envelope, refused error, timeout time.Duration) (*nodes.Accepted, error) {
+	if refused != nil {
+		return nil, refused
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 	defer cancel()
 	return to.submit(ctx, env)
 }

@@ -99,17 +99,11 @@ func validateFile(cmd *cobra.Command, codec *packet.Codec, file string) ([]*pack
 
 // decodeAny reads a packet of whatever type its content says.
 func decodeAny(codec *packet.Codec, content []byte) (*packet.Packet, error) {
-	typ, format, err := identify(codec, content)
+	typ, format, err := codec.Identify(content)
 	if err != nil {
 		return nil, err
 	}
 	return codec.Decode(typ, format, content)
-}
-
-// identify says what packet a content is; what is none of them is refused like
-// any other packet with violations.
-func identify(codec *packet.Codec, content []byte) (packetv1.PacketType, exchangev1.Format, error) {
-	return codec.Identify(content)
 }
 
 func hasError(findings []*packetv1.Finding) bool {

@@ -224,6 +224,17 @@ func TestNothingWithAReceiptIsLostWhenTheHubIsKilled(t *testing.T) {
 			}
 		}
 	}
+	forged := filepath.Join(files, "forged.json")
+	if err := os.WriteFile(forged, []byte(strings.ReplaceAll(read(t, kept), "H41/motcua", "H99/motcua")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := lienthong(t, "", "verify", forged, "--profile", province); got.code != 1 || !strings.Contains(got.stdout, "does not hold") {
+		t.Errorf("a receipt whose statement in clear was changed: exit code %d, %q", got.code, got.stdout)
+	}
+	missing := lienthong(t, "", "node", "submit", "--profile", province, filepath.Join(files, "none.xml"))
+	if missing.code != 1 || !strings.Contains(missing.stdout, "not sent") || strings.Contains(missing.stderr, "no answer") {
+		t.Errorf("a file that is not there: exit code %d, %q", missing.code, missing.stdout+missing.stderr)
+	}
 	// The hub is down: that is no refusal, and does not last for ever.
 	down := lienthong(t, "", "node", "submit", "--profile", province, "--timeout", "1s", filepath.Join(files, "survey.xml"))
 	if down.code != 1 || strings.Contains(down.stdout, "refused") || !strings.Contains(down.stderr, "no answer from the hub") {
@@ -292,7 +303,7 @@ func TestANodeThatLostItsKeyJoinsAgain(t *testing.T) {
 	must(t, "node", "join", "--token", token.FindString(must(t, "admin", "--profile", admin, "node", "token", "H41/motcua")), "--profile", again)
 	must(t, "node", "submit", "--profile", again, filepath.Join(files, "dossier.xml"))
 	got := lienthong(t, "", "node", "submit", "--profile", lost, filepath.Join(files, "progress.xml"))
-	if got.code != 1 || !strings.Contains(got.stdout, "certificate_superseded") {
+	if got.code != 1 || !strings.Contains(got.stderr, "certificate_superseded") || strings.Contains(got.stdout, "refused") {
 		t.Errorf("the certificate before: exit code %d, %q", got.code, got.stdout+got.stderr)
 	}
 }

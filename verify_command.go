@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/lienthong/lienthong/certs"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
@@ -86,7 +87,7 @@ func verifyFiles(cmd *cobra.Command, verifier *receipt.Verifier, files []string,
 			line = fmt.Sprintf("%s: does not hold: %v", file, err)
 		} else {
 			line = fmt.Sprintf("%s: holds: %s accepted sequence %d, %s from %s, at %s", file, statement.GetHub(), statement.GetSequence(),
-				typeWord(statement.GetType()), statement.GetSender(), statement.GetAcceptedAt().AsTime().Format("2006-01-02T15:04:05.000Z07:00"))
+				typeWord(statement.GetType()), statement.GetSender(), inVietnam(statement.GetAcceptedAt().AsTime()).Format("2006-01-02T15:04:05.000Z07:00"))
 		}
 		if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
 			return fmt.Errorf("write: %w", err)
@@ -107,11 +108,16 @@ func verifyFile(cmd *cobra.Command, verifier *receipt.Verifier, file, content st
 		return nil, fmt.Errorf("%w: %w", errNotRead, err)
 	}
 	kept := &exchangev1.GetReceiptResponse{}
-	if err := protojson.Unmarshal(written, kept); err != nil {
-		return nil, fmt.Errorf("%w: not a receipt in JSON", receipt.ErrMalformed)
+	if protojson.Unmarshal(written, kept) != nil {
+		kept = &exchangev1.GetReceiptResponse{Receipt: &exchangev1.Receipt{}}
+		if err := protojson.Unmarshal(written, kept.GetReceipt()); err != nil {
+			return nil, fmt.Errorf("%w: not a receipt in JSON", receipt.ErrMalformed)
+		}
 	}
-	// What the file states in clear is for people; only the receipt is believed.
 	statement, err := verifier.Verify(kept.GetReceipt())
+	if err == nil && kept.GetStatement() != nil && !proto.Equal(kept.GetStatement(), statement) {
+		return nil, fmt.Errorf("%w: what the file states in clear is not what its receipt proves", receipt.ErrContradiction)
+	}
 	if err != nil || content == "" {
 		return statement, err
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/lienthong/lienthong/certs"
 	"github.com/lienthong/lienthong/hub/exchange"
+	"github.com/lienthong/lienthong/hub/fault"
 	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
@@ -122,7 +123,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	h.registry, err = registry.Open(ctx, registry.Config{
 		Store: h.store, Issuer: h.authority,
 		Address: h.GRPCAddress(), LedgerKey: h.ledger.VerifierKey(),
-		Ended:  func(node string) { h.rpc.EndSessions(node) },
+		Ended:  func(node string, why *fault.Error) { h.rpc.EndSessions(node, why) },
 		Clock:  h.cfg.Clock,
 		Random: rand.Reader,
 		Logger: h.cfg.Logger,
@@ -140,6 +141,10 @@ func (h *Hub) EdgeURL() string { return "https://" + h.reachable(h.listeners.htt
 func (h *Hub) WebURL() string {
 	if h.listeners.web == nil {
 		return ""
+	}
+	// Where it listens, not where nodes reach the hub: it stands behind a proxy.
+	if address, ok := h.listeners.web.Addr().(*net.TCPAddr); ok && !address.IP.IsUnspecified() {
+		return "http://" + address.String()
 	}
 	return "http://" + h.reachable(h.listeners.web)
 }
@@ -205,6 +210,7 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 		"http", h.listeners.http.Addr().String(), "web", h.WebURL(), "data", h.cfg.DataDir)
 	doorsErr := doors.Wait()
 	stopBehind()
+	defer h.cfg.Logger.Info("hub has stopped")
 	if err := parts.Wait(); err != nil {
 		return err
 	}

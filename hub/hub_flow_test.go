@@ -154,6 +154,52 @@ func TestSuspendedNodesStreamsEnd(t *testing.T) {
 	take(t, portal, 1)
 }
 
+// Joining anew into the profile that a program runs on is how certificates are
+// renewed for now: the program goes on.
+func TestARunningNodeTakesUpItsNewCertificate(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	province := join(t, h, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	portal := join(t, h, "G22/portal", registryv1.NodeKind_NODE_KIND_PORTAL)
+	h.Grant("H41", "G22/portal")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	received, ended := make(chan uint64), make(chan error, 1)
+	go func() {
+		ended <- portal.Receive(ctx, func(_ context.Context, d *exchangev1.Delivery) error {
+			received <- d.GetPacket().GetSequence()
+			return nil
+		}, nodes.ReceiveOptions{})
+	}()
+	for _, again := range []bool{false, true} {
+		if again {
+			answer, err := h.Admin.IssueToken(t.Context(), &registryv1.IssueTokenRequest{Id: "G22/portal"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := nodes.Join(t.Context(), answer.GetToken(), portal.profile, nodes.JoinOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		accepted, err := province.Submit(t.Context(), envelope(t, "", "dossier.xml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case sequence := <-received:
+			if sequence != accepted.Statement.GetSequence() {
+				t.Errorf("received %d, want %d", sequence, accepted.Statement.GetSequence())
+			}
+		case err := <-ended:
+			t.Fatalf("after joining anew %v: receiving ended with %v", again, err)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestARestartedHubGoesOnWhereItEnded(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "hub")

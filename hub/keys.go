@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/lienthong/lienthong/certs"
 	"github.com/lienthong/lienthong/hub/ledger"
@@ -21,6 +23,9 @@ const (
 	rootItem    = "root"
 	ledgerItem  = "ledger"
 	adminIssued = "administrator"
+	// hostsItem has the names that tokens have told nodes to reach the hub by, one a
+	// line.
+	hostsItem = "hosts"
 )
 
 // openKeys opens the certificate authority and the ledger key, or makes them at
@@ -31,13 +36,16 @@ func (h *Hub) openKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.authority, err = openAuthority(filepath.Join(h.cfg.DataDir, authorityDir), h.cfg, items[rootItem] == nil); err != nil {
+	if h.authority, err = openAuthority(filepath.Join(h.cfg.DataDir, authorityDir), h.cfg, len(items) == 0); err != nil {
 		return err
 	}
 	if items[ledgerItem] != nil && !ledger.Exists(h.cfg.DataDir) {
 		return errors.New("the ledger key (ledger.key) is not in the data directory; restore it from a backup: without it, receipts that were given do not verify")
 	}
 	if h.ledger, err = ledger.Open(h.cfg.DataDir, h.cfg.Name); err != nil {
+		return err
+	}
+	if err := h.keepHosts(ctx, items); err != nil {
 		return err
 	}
 	root := h.authority.RootSHA256()
@@ -75,6 +83,27 @@ func (h *Hub) remember(ctx context.Context, items map[string][]byte, now map[str
 	if err := h.store.SaveItems(ctx, fresh); err != nil {
 		return fmt.Errorf("remember keys: %w", err)
 	}
+	return nil
+}
+
+// keepHosts keeps the names of earlier starts in the hub's certificate: nodes that
+// joined by them would not know the hub otherwise.
+func (h *Hub) keepHosts(ctx context.Context, items map[string][]byte) error {
+	told := strings.Fields(string(items[hostsItem]))
+	if !slices.Contains(told, h.cfg.Hosts[0]) {
+		told = append(told, h.cfg.Hosts[0])
+		item := store.Item{Kind: hubKind, Key: hostsItem, Value: []byte(strings.Join(told, "\n"))}
+		if err := h.store.SaveItems(ctx, []store.Item{item}); err != nil {
+			return fmt.Errorf("remember host: %w", err)
+		}
+	}
+	hosts := slices.Clone(h.cfg.Hosts)
+	for _, host := range told {
+		if !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	h.cfg.Hosts = hosts
 	return nil
 }
 

@@ -109,7 +109,7 @@ func (h *Hub) wireHTTP(context.Context) error {
 	edge, err := gateway.New(gateway.Config{
 		Conn: h.rpc.InProcess(), Codec: h.liberal,
 		Caller:       func(r *http.Request) (context.Context, error) { return h.rpc.Caller(r.Context(), r.TLS) },
-		MaxBodyBytes: int64(h.cfg.ContentBytes), Now: h.cfg.Clock, Logger: h.cfg.Logger,
+		MaxBodyBytes: int64(h.cfg.ContentBytes), HeldBytes: max(256<<20, 8*int64(h.cfg.ContentBytes)), Now: h.cfg.Clock, Logger: h.cfg.Logger,
 	})
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func Join(ctx context.Context, token, dir string, opts JoinOptions) (Joined, err
 	if j.hub.ServerName() == "" {
 		return Joined{}, fmt.Errorf("join: hub address %.100q; host:port is expected", j.hub.Address)
 	}
-	if err := checkProfile(dir, parsed.GetNode()); err != nil {
+	if err := checkProfile(dir, parsed); err != nil {
 		return Joined{}, fmt.Errorf("join: %w", err)
 	}
 	joined, err := j.join(ctx, dir)
@@ -88,16 +88,22 @@ func Join(ctx context.Context, token, dir string, opts JoinOptions) (Joined, err
 	return joined, nil
 }
 
-// checkProfile keeps one node's profile from being overwritten by another's.
-func checkProfile(dir, node string) error {
+// checkProfile keeps a profile from being overwritten by that of another node, or
+// of another hub's node.
+func checkProfile(dir string, token *enrolmentv1.Token) error {
 	credentials, err := certs.LoadCredentials(dir)
 	if err != nil { // none, or the rest of a join that was interrupted
-		return nil //nolint:nilerr // whatever is wrong with it, it is not another node's profile
+		return nil //nolint:nilerr // whatever is wrong with it, it is nobody's whole profile
 	}
-	if _, id, err := credentials.Identity(); err == nil && id.String() != node {
-		return fmt.Errorf("%w: %s is that of %s, the token is for %s; choose another directory", ErrProfile, dir, id, node)
+	if _, id, err := credentials.Identity(); err == nil && id.String() != token.GetNode() {
+		return fmt.Errorf("%w: %s is that of %s, the token is for %s; choose another directory", ErrProfile, dir, id, token.GetNode())
 	}
-	return nil
+	for _, root := range credentials.Roots {
+		if sha256.Sum256(root.Raw) == [sha256.Size]byte(token.GetRootSha256()) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s is that of a node of another hub; choose another directory", ErrProfile, dir)
 }
 
 type joining struct {

@@ -79,6 +79,31 @@ func TestJoinMakesAProfileThatWorks(t *testing.T) {
 	}
 }
 
+func TestJoinLeavesOtherProfilesAlone(t *testing.T) {
+	t.Parallel()
+	h, otherHub := startHub(t), startHub(t)
+	for _, hub := range []*scripted{h, otherHub} {
+		hub.join = func(req *enrolmentv1.JoinRequest) (*enrolmentv1.JoinResponse, error) {
+			return hub.issue(req, req.GetNode())
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "profile")
+	if _, err := nodes.Join(t.Context(), h.token(t, nil), dir, nodes.JoinOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for what, token := range map[string]string{
+		"of another node":                     h.token(t, func(token *enrolmentv1.Token) { token.Node = "G22/portal" }),
+		"of the same name, with another hub,": otherHub.token(t, nil),
+	} {
+		if _, err := nodes.Join(t.Context(), token, dir, nodes.JoinOptions{}); !errors.Is(err, nodes.ErrProfile) {
+			t.Errorf("a token %s: %v; want ErrProfile", what, err)
+		}
+	}
+	if c, err := nodes.DialProfile(dir, nodes.Config{}); err != nil || c.Node() != sender || c.Close() != nil {
+		t.Errorf("the profile that was there: %v", err)
+	}
+}
+
 func TestJoinAfterAnInterruptionUsesTheSameKey(t *testing.T) {
 	t.Parallel()
 	h := startHub(t)

@@ -105,7 +105,10 @@ the new token is used. Joining into the same profile directory keeps the node's 
 					return err
 				}
 				return r.print(cmd, answer, func(to io.Writer) error {
-					return sayToken(to, "has a new token", answer.GetNode(), answer)
+					if err := sayToken(to, "has a new token", answer.GetNode(), answer); err != nil {
+						return err
+					}
+					return say(to, "\nName the directory of the profile the node has, to keep its key.\n")
 				})
 			})
 		},

@@ -3,14 +3,14 @@ package gateway
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"strings"
 )
 
-// bodyRoom is what is set aside for a body before any of it has come, however
-// long it claims to be.
-const bodyRoom = 64 << 10
+// bodyStep is how much of a body room is taken for at a time.
+const bodyStep = 64 << 10
 
 // document reads the body of a call as an official document and returns it with
 // its media type. From here on the call is answered in kind.
@@ -46,21 +46,11 @@ func (g *gateway) body(c *call) ([]byte, error) {
 	if c.r.ContentLength > g.maxBody {
 		return nil, errTooLarge(g.maxBody)
 	}
-	// What a body says of its length is taken for true; one that says nothing may
-	// be as long as any.
-	weight := c.r.ContentLength
-	if weight < 0 {
-		weight = g.maxBody
-	}
-	if !g.held.TryAcquire(weight) {
+	var body bytes.Buffer
+	err := g.fill(c, &body)
+	if errors.Is(err, errNoRoom) {
 		return nil, errBusy()
 	}
-	c.release = func() { g.held.Release(weight) }
-	var body bytes.Buffer
-	if n := c.r.ContentLength; n > 0 {
-		body.Grow(int(min(n, bodyRoom)) + bytes.MinRead)
-	}
-	_, err := body.ReadFrom(http.MaxBytesReader(c.w.ResponseWriter, c.r.Body, g.maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
@@ -71,5 +61,26 @@ func (g *gateway) body(c *call) ([]byte, error) {
 		return nil, errTooSlow(err)
 	default:
 		return nil, errBodyEnded(err)
+	}
+}
+
+// errNoRoom means that all bodies together are as much as is held.
+var errNoRoom = errors.New("no room for more of the body")
+
+// fill reads the body of a call. Room is taken as it comes, not as it is
+// announced: who sends little takes little, however slowly.
+func (g *gateway) fill(c *call, body *bytes.Buffer) error {
+	limited := http.MaxBytesReader(c.w.ResponseWriter, c.r.Body, g.maxBody)
+	for {
+		if !g.held.TryAcquire(bodyStep) {
+			return errNoRoom
+		}
+		c.held += bodyStep
+		switch _, err := io.CopyN(body, limited, bodyStep); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err //nolint:wrapcheck // told apart by its one caller
+		}
 	}
 }

@@ -34,11 +34,12 @@
 //
 // Under /v1 is the ExchangeService as its .proto annotations say, in Protobuf's
 // JSON; unknown members are refused, and errors are problem details (RFC 9457).
-// There a packet has two addresses:
+// There a packet has three addresses:
 //
 //	GET /v1/packets/{sequence}           the accepted packet with its envelope, JSON
 //	GET /v1/packets/{sequence}/content   the document itself: official XML or JSON as
 //	                                     Accept names one, else the sender's own bytes
+//	GET /v1/packets/{sequence}/receipt   the signed receipt and what it states, for its sender
 //
 // A caller that asks the first for XML is given the second, under its name in
 // Content-Location, so that following Location works for systems that only read
@@ -121,7 +122,7 @@ func New(cfg Config) (http.Handler, error) {
 		caller:   cfg.Caller,
 		logger:   cfg.Logger,
 		maxBody:  cfg.MaxBodyBytes,
-		held:     semaphore.NewWeighted(max(cfg.HeldBytes, cfg.MaxBodyBytes)),
+		held:     semaphore.NewWeighted(max(cfg.HeldBytes, cfg.MaxBodyBytes+bodyStep)),
 		now:      cfg.Now,
 		origins:  http.NewCrossOriginProtection(),
 	}

@@ -138,21 +138,27 @@ func TestServerOutlastsNoCaller(t *testing.T) {
 }
 
 // All bodies together are bounded: one more is told to come back, and has room
-// when those before it are done.
+// when those before it are done. Who has sent little takes little, however much is
+// announced.
 func TestBodiesTogetherAreBounded(t *testing.T) {
+	const step = 64 << 10
 	e := startEdge(t, func(cfg *gateway.Config, _ *http.Server) {
-		cfg.MaxBodyBytes, cfg.HeldBytes = 4096, 4096
+		cfg.MaxBodyBytes, cfg.HeldBytes = 2*step, 3*step
 	})
 	e.exchange.hold, e.exchange.held = make(chan struct{}), make(chan struct{}, 2)
-	body := surveyJSON + strings.Repeat(" ", 3000-len(surveyJSON))
+	large := surveyJSON + strings.Repeat(" ", 2*step-1-len(surveyJSON))
 	first := make(chan answer, 1)
-	go func() { first <- e.post("/Vote/UpdateVote", jsonType, body) }()
+	go func() { first <- e.post("/Vote/UpdateVote", jsonType, large) }()
 	<-e.exchange.held
-	got := e.post("/Vote/UpdateVote", jsonType, body)
+	got := e.post("/Vote/UpdateVote", jsonType, large)
 	if status, message := got.result(t); got.StatusCode != http.StatusServiceUnavailable || status != 0 || got.Header.Get("Retry-After") == "" {
 		t.Errorf("a body too many: got %d, Retry-After %q: %s", got.StatusCode, got.Header.Get("Retry-After"), message)
 	}
+	small := make(chan answer, 1)
+	go func() { small <- e.post("/Vote/UpdateVote", jsonType, surveyJSON) }()
+	<-e.exchange.held
 	close(e.exchange.hold)
 	(<-first).wantAccepted(t, jsonType)
-	e.post("/Vote/UpdateVote", jsonType, body).wantAccepted(t, jsonType)
+	(<-small).wantAccepted(t, jsonType)
+	e.post("/Vote/UpdateVote", jsonType, large).wantAccepted(t, jsonType)
 }

@@ -58,11 +58,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.problem = c.path == restRoot || strings.HasPrefix(c.path, restRoot+"/")
 	harden(w.Header())
 	w.Header().Set("X-Request-Id", c.id)
-	defer func() {
-		if c.release != nil {
-			c.release()
-		}
-	}()
+	defer func() { g.held.Release(c.held) }()
 	defer g.recover(c)
 	if err := g.dispatch(c); err != nil {
 		g.refuse(c, err)
@@ -204,7 +200,7 @@ type call struct {
 	// problem is set where refusals are problem details.
 	problem bool
 	refusal *fault.Error
-	release func() // of the room for the body, once it was taken
+	held    int64 // of the room for bodies
 }
 
 // mirror settles the media type of the answer for a request that came in one.

@@ -305,7 +305,7 @@ func TestSuspendedAnswerer(t *testing.T) {
 		outcome <- err
 	}()
 	db.question()
-	h.server.EndSessions("G01/csdl")
+	h.server.EndSessions("G01/csdl", fault.New(codes.PermissionDenied, "node_not_active", "suspended", "đã tạm dừng"))
 	wantRefused(t, within(t, outcome, "end of the question"), codes.Unavailable, "answerer_unavailable")
 	_, err := db.stream.Recv()
 	wantRefused(t, err, codes.PermissionDenied, "node_not_active")

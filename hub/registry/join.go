@@ -95,7 +95,7 @@ func (r *Registry) Join(ctx context.Context, req *enrolmentv1.JoinRequest) (*enr
 		return nil, err
 	}
 	if rejoined { // what lives by the certificate before ends with it
-		r.cfg.Ended(nodeOf(req))
+		r.cfg.Ended(nodeOf(req), joinedAnew(nodeOf(req)))
 	}
 	answer := &enrolmentv1.JoinResponse{CertificateChain: chain, LedgerKey: r.cfg.LedgerKey}
 	for _, root := range r.cfg.Issuer.Roots() {

@@ -139,7 +139,7 @@ func (r *Registry) SetNodeState(ctx context.Context, req *registryv1.SetNodeStat
 		return nil, err
 	}
 	if node.GetState() != active {
-		r.cfg.Ended(node.GetId())
+		r.cfg.Ended(node.GetId(), notActive(node))
 	}
 	return &registryv1.SetNodeStateResponse{Node: node}, nil
 }

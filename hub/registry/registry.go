@@ -62,8 +62,8 @@ type Config struct {
 	// CertificateValidity defaults to certs.DefaultNodeValidity.
 	CertificateValidity time.Duration
 	// Ended is told of a node that is no longer welcome, or not with the certificate
-	// it had, once Authenticate refuses it. It must not block. Nil: nobody is told.
-	Ended func(node string)
+	// it had, once Authenticate refuses it, and why. It must not block. Nil: nobody is told.
+	Ended func(node string, why *fault.Error)
 	// Clock, Random and Logger default to time.Now, crypto/rand and slog.Default.
 	Clock  func() time.Time
 	Random io.Reader
@@ -87,7 +87,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("registry: TokenValidity and CertificateValidity cannot be negative")
 	}
 	if c.Ended == nil {
-		c.Ended = func(string) {}
+		c.Ended = func(string, *fault.Error) {}
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -176,15 +176,27 @@ func (r *Registry) Authenticate(id certs.Identity) error {
 			fmt.Sprintf("%s is not registered with this hub", id),
 			fmt.Sprintf("%s chưa được đăng ký với trục liên thông này", id))
 	case node.GetState() != registryv1.NodeState_NODE_STATE_ACTIVE:
-		return fault.New(codes.PermissionDenied, "node_not_active",
-			fmt.Sprintf("node %s is %s; ask an administrator of the hub", id, stateName(node.GetState())),
-			fmt.Sprintf("hệ thống %s %s; hãy liên hệ quản trị viên trục liên thông", id, stateNameVI(node.GetState())))
+		return notActive(node)
 	case id.Serial != node.GetCertificateSerial():
 		return fault.New(codes.Unauthenticated, "certificate_superseded",
 			fmt.Sprintf("the certificate of node %s is not the newest one issued to it", id),
 			fmt.Sprintf("chứng thư của hệ thống %s không phải chứng thư mới nhất đã cấp", id))
 	}
 	return nil
+}
+
+func notActive(node *registryv1.Node) *fault.Error {
+	return fault.New(codes.PermissionDenied, "node_not_active",
+		fmt.Sprintf("node %s is %s; ask an administrator of the hub", node.GetId(), stateName(node.GetState())),
+		fmt.Sprintf("hệ thống %s %s; hãy liên hệ quản trị viên trục liên thông", node.GetId(), stateNameVI(node.GetState())))
+}
+
+// joinedAnew ends what lives by the certificate before. It asks to connect again: a
+// program that has taken up the newer certificate goes on.
+func joinedAnew(node string) *fault.Error {
+	return fault.New(codes.Unavailable, "certificate_superseded",
+		fmt.Sprintf("node %s has joined anew; connect again, with its newest certificate", node),
+		fmt.Sprintf("hệ thống %s đã đăng ký lại; hãy kết nối lại bằng chứng thư mới nhất", node)).After(2 * time.Second)
 }
 
 // OrganisationName returns the Vietnamese name of an organisation; empty where it

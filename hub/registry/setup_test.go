@@ -77,7 +77,7 @@ type ends struct {
 	nodes []string
 }
 
-func (e *ends) add(node string) {
+func (e *ends) add(node string, _ *fault.Error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.nodes = append(e.nodes, node)

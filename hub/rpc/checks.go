@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/lienthong/lienthong/certs"
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/hub/fault"
 )
 
@@ -28,8 +29,10 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	}
 	defer leave()
 	resp, err := s.guardUnary(ctx, req, handler)
-	// A call that the hub ended says why, whatever its handler made of it.
-	if ended := endedBy(ctx); ended != nil {
+	// A call that the hub ended says why, whatever its handler made of it. A receipt
+	// alone is let through: what it states has happened, and would be told as refused.
+	_, done := resp.(*exchangev1.SubmitResponse)
+	if ended := endedBy(ctx); ended != nil && (err != nil || !done) {
 		err = ended
 	}
 	if err != nil {

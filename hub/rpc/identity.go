@@ -55,7 +55,7 @@ type transport struct {
 func newCredentials(cfg Config) credentials.TransportCredentials {
 	return transport{
 		TransportCredentials: credentials.NewTLS(cfg.TLS), verifier: cfg.Verifier, welcome: cfg.Authenticate,
-		strangers: newStrangers(cfg.Clock),
+		strangers: newStrangers(cfg.Logger),
 	}
 }
 

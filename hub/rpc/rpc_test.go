@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/lienthong/lienthong/certs"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
@@ -107,7 +108,7 @@ func (d *door) suspend(node string) {
 	d.mu.Lock()
 	d.inactive[node] = true
 	d.mu.Unlock()
-	d.server.EndSessions(node)
+	d.server.EndSessions(node, fault.New(codes.PermissionDenied, "node_not_active", "suspended", "đã tạm dừng"))
 }
 
 func (d *door) authenticate(identity certs.Identity) error {
@@ -223,7 +224,7 @@ func (d *door) dial(own *certs.Credentials) *grpc.ClientConn {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() {
-		if err := conn.Close(); err != nil {
+		if err := conn.Close(); err != nil && status.Code(err) != codes.Canceled {
 			d.t.Errorf("close connection: %v", err)
 		}
 	})

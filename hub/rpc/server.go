@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/lienthong/lienthong/certs"
+	"github.com/lienthong/lienthong/hub/fault"
 )
 
 // Who is a set of kinds of callers.
@@ -137,5 +138,5 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 }
 
 // EndSessions ends the streams, and other calls under way, of a node that may not
-// go on.
-func (s *Server) EndSessions(node string) { s.sessions.end(node, errNoLongerWelcome()) }
+// go on, and tells them why.
+func (s *Server) EndSessions(node string, why *fault.Error) { s.sessions.end(node, why) }

@@ -102,10 +102,6 @@ func errShuttingDown() error {
 	return fault.New(codes.Unavailable, "shutting_down", "the hub is shutting down; connect again", "trục liên thông đang dừng; vui lòng kết nối lại").After(time.Second)
 }
 
-func errNoLongerWelcome() error {
-	return fault.New(codes.PermissionDenied, "node_not_active", "this node was suspended or revoked, or joined anew with another certificate", "hệ thống này đã bị tạm dừng hoặc thu hồi, hoặc đã đăng ký lại bằng chứng thư khác")
-}
-
 func errTooManyCalls() error {
 	return fault.New(codes.ResourceExhausted, "too_many_calls",
 		fmt.Sprintf("%d calls of this node are under way; let some end first", maxCalls),

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -10,11 +11,13 @@ import (
 // What callers that the hub does not know, or does not welcome, can make it hold.
 // A request to join is a few KiB, a health check a few hundred bytes.
 const (
-	maxStrangers = 1000 // connections at one time
-	// strangerBytes is read of a connection at once: more than the window of 64 KiB
-	// that a client fills before it hears that it is refused.
-	strangerBytes  = 256 << 10
-	strangerRefill = 1 << 10 // and every second after that
+	maxStrangers     = 1000 // connections at one time
+	maxStrangersFrom = 50   // of them from one address
+	// strangerBytes is read of a connection: more than the window of 64 KiB that a
+	// client fills before it hears that it is refused.
+	strangerBytes = 256 << 10
+	// strangerLife is how long a connection lasts; clients connect anew.
+	strangerLife = time.Minute
 )
 
 // Why a stranger's connection is ended.
@@ -25,45 +28,74 @@ var (
 
 // strangers bounds the connections of callers without a valid certificate, so that
 // nobody can fill the hub's memory with messages that are refused once they are
-// read.
+// read, or take all its places.
 type strangers struct {
-	clock func() time.Time
+	logger *slog.Logger
 
-	mu   sync.Mutex
-	open int
+	mu     sync.Mutex
+	open   int
+	from   map[string]int // by address, without port
+	denied bool           // since the last one that was let in
 }
 
-func newStrangers(clock func() time.Time) *strangers { return &strangers{clock: clock} }
+func newStrangers(logger *slog.Logger) *strangers {
+	return &strangers{logger: logger, from: map[string]int{}}
+}
 
-// bound returns a connection that reads no more than a stranger may send.
+// bound returns a connection that reads no more, and lasts no longer, than a
+// stranger's may.
 func (s *strangers) bound(conn net.Conn) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		host = conn.RemoteAddr().String()
+	}
+	if err := s.enter(host); err != nil {
+		return nil, err
+	}
+	leave := sync.OnceFunc(func() { s.leave(host) })
+	end := time.AfterFunc(strangerLife, func() {
+		leave()
+		_ = conn.Close() // its reader is told
+	})
+	return &stranger{Conn: conn, left: leave, end: end}, nil
+}
+
+func (s *strangers) enter(host string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open >= maxStrangers {
-		return nil, errTooManyStrangers
+	if s.open >= maxStrangers || s.from[host] >= maxStrangersFrom {
+		if !s.denied { // once, not for each
+			s.logger.Warn("connections without a valid certificate are turned away", "open", s.open, "from_one_address", s.from[host])
+		}
+		s.denied = true
+		return errTooManyStrangers
 	}
+	s.denied = false
 	s.open++
-	left := sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.open--
-	})
-	return &stranger{Conn: conn, clock: s.clock, since: s.clock(), left: left}, nil
+	s.from[host]++
+	return nil
+}
+
+func (s *strangers) leave(host string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if s.from[host]--; s.from[host] == 0 {
+		delete(s.from, host)
+	}
 }
 
 type stranger struct {
 	net.Conn
-	clock func() time.Time
-	since time.Time
-	read  int64 // by the one goroutine that reads a connection
-	left  func()
+	read int64 // by the one goroutine that reads a connection
+	left func()
+	end  *time.Timer
 }
 
 // Read implements net.Conn.
 func (s *stranger) Read(b []byte) (int, error) {
 	n, err := s.Conn.Read(b)
-	s.read += int64(n)
-	if s.read > strangerBytes+strangerRefill*int64(s.clock().Sub(s.since)/time.Second) {
+	if s.read += int64(n); s.read > strangerBytes {
 		return 0, errStrangerTalks
 	}
 	return n, err //nolint:wrapcheck // a connection's own error is what its reader expects
@@ -72,5 +104,6 @@ func (s *stranger) Read(b []byte) (int, error) {
 // Close implements net.Conn.
 func (s *stranger) Close() error {
 	s.left()
+	s.end.Stop()
 	return s.Conn.Close() //nolint:wrapcheck // as above
 }

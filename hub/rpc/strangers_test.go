@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -31,6 +32,42 @@ func TestStrangersCannotSendMuch(t *testing.T) {
 	node := d.dial(issueNode(t, d.authority, "H41/motcua"))
 	if _, err := healthv1.NewHealthClient(node).Check(t.Context(), large); status.Code(err) != codes.NotFound {
 		t.Errorf("a node's call of 1 MiB: %v; want NOT_FOUND, for there is no such service", err)
+	}
+}
+
+// One address cannot take all the places of callers without a certificate, and a
+// place is free again when its connection ends.
+func TestStrangersFromOneAddressAreBounded(t *testing.T) {
+	t.Parallel()
+	const limit = 50
+	d := open(t, &services{})
+	check := func(conn *grpc.ClientConn) error {
+		_, err := healthv1.NewHealthClient(conn).Check(t.Context(), &healthv1.HealthCheckRequest{})
+		return err
+	}
+	conns := make([]*grpc.ClientConn, limit)
+	for i := range conns {
+		conns[i] = d.dial(nil)
+		if err := check(conns[i]); err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+	}
+	if err := check(d.dial(nil)); status.Code(err) != codes.Unavailable {
+		t.Errorf("one connection more: %v; want it turned away", err)
+	}
+	if err := check(d.dial(issueNode(t, d.authority, "H41/motcua"))); err != nil {
+		t.Errorf("a node meanwhile: %v", err)
+	}
+	if err := conns[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := d.dial(nil)
+	err := check(again)
+	for status.Code(err) == codes.Unavailable && t.Context().Err() == nil { // until the hub has noticed
+		err = check(again)
+	}
+	if err != nil {
+		t.Errorf("after one has ended: %v", err)
 	}
 }
 
