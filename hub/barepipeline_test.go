@@ -184,6 +184,15 @@ func (s *bare) Receive(stream exchangev1.ExchangeService_ReceiveServer) error {
 	}
 }
 
+// silent keeps Pebble's chatter out of the figures.
+type silent struct{}
+
+func (silent) Infof(string, ...any)  {}
+func (silent) Errorf(string, ...any) {}
+func (silent) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf(format, args...))
+}
+
 func startBare(b *testing.B) (string, *certs.Credentials) {
 	b.Helper()
 	authority, err := certs.Create(filepath.Join(b.TempDir(), "ca"), certs.AuthorityConfig{TrustDomain: "bare", HubName: "bare"})
@@ -198,7 +207,7 @@ func startBare(b *testing.B) (string, *certs.Credentials) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	db, err := pebble.Open(b.TempDir(), &pebble.Options{MemTableSize: 64 << 20, FormatMajorVersion: pebble.FormatNewest})
+	db, err := pebble.Open(b.TempDir(), &pebble.Options{MemTableSize: 64 << 20, FormatMajorVersion: pebble.FormatNewest, Logger: silent{}})
 	if err != nil {
 		b.Fatal(err)
 	}
