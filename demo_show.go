@@ -144,7 +144,7 @@ func (d *demo) stay(ctx context.Context) error {
 	} {
 		d.say("\n  # %s\n  %s\n", try.what, try.line)
 	}
-	d.say("\n")
+	d.heading("Live · Trực tiếp: what this program's own nodes do, and receive of what you send")
 	d.board.show(ctx, d.out)
 	return nil
 }

@@ -46,7 +46,7 @@ func (c *Client) Submit(ctx context.Context, env *exchangev1.Envelope) (*Accepte
 			return c.prove(resp.GetReceipt(), env)
 		}
 		if ctx.Err() != nil || c.isClosed() {
-			return nil, c.told(ctx, err)
+			return nil, c.ended(ctx, err)
 		}
 		refused, after, again := c.judge(err)
 		if !again || !(passing(refused) || denied(refused)) {
@@ -56,6 +56,15 @@ func (c *Client) Submit(ctx context.Context, env *exchangev1.Envelope) (*Accepte
 			return nil, c.gaveUp(ctx, refused)
 		}
 	}
+}
+
+// ended is the error of a call that failed when ctx or the Client had ended. A
+// refusal for good that came just then is one; "not now" is not.
+func (c *Client) ended(ctx context.Context, err error) error {
+	if refused := c.refused(err); refused.cause == nil && passing(refused) && !c.isClosed() {
+		return c.gaveUp(ctx, refused)
+	}
+	return c.told(ctx, err)
 }
 
 // gaveUp is the error of trying again until ctx, or the Client, ended.
