@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -137,17 +138,22 @@ func (h *hubProcess) end(t *testing.T, signal syscall.Signal) error {
 	return err
 }
 
-// freeAddress returns a loopback address nobody listens on now.
+// freeAddress returns a loopback address that nobody listens on, and that nobody is
+// given by chance before a hub that was killed comes back to it: its port is below
+// those that systems hand out themselves.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return address
+		}
 	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 // samplesDir writes the samples into files.
@@ -262,7 +268,7 @@ func TestSubmitSaysWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
 	admin := filepath.Join(data, "admin")
-	startHub(t, data, freeAddress(t), freeAddress(t))
+	startHub(t, data, "127.0.0.1:0", "127.0.0.1:0")
 	second := lienthong(t, "", "hub", "--data", data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--web", "")
 	if second.code != 1 || !strings.Contains(second.stderr, "another process has it open") {
 		t.Errorf("a second hub on the same data: exit code %d, %q", second.code, second.stderr)
@@ -291,7 +297,7 @@ func TestANodeThatLostItsKeyJoinsAgain(t *testing.T) {
 	t.Parallel()
 	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
 	admin := filepath.Join(data, "admin")
-	startHub(t, data, freeAddress(t), freeAddress(t))
+	startHub(t, data, "127.0.0.1:0", "127.0.0.1:0")
 	lost := enrol(t, admin, "H41/motcua", "one-stop")
 	enrol(t, admin, "G22/portal", "portal")
 	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
