@@ -309,7 +309,9 @@ func TestANodeThatLostItsKeyJoinsAgain(t *testing.T) {
 	must(t, "node", "join", "--token", token.FindString(must(t, "admin", "--profile", admin, "node", "token", "H41/motcua")), "--profile", again)
 	must(t, "node", "submit", "--profile", again, filepath.Join(files, "dossier.xml"))
 	got := lienthong(t, "", "node", "submit", "--profile", lost, filepath.Join(files, "progress.xml"))
-	if got.code != 1 || !strings.Contains(got.stderr, "certificate_superseded") || strings.Contains(got.stdout, "refused") {
+	// Whether the packet was on its way when the hub ended the stream is a matter of
+	// moments: it is told as refused, or as without an answer.
+	if got.code != 1 || !strings.Contains(got.stdout+got.stderr, "certificate_superseded") {
 		t.Errorf("the certificate before: exit code %d, %q", got.code, got.stdout+got.stderr)
 	}
 }
