@@ -185,7 +185,10 @@ func (h *Hub) Close() error {
 // which finishes what was taken, then the store. The first failure of a part
 // stops all of them and is returned.
 func (h *Hub) Run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, h.store.Close()) }()
+	defer func() {
+		err = errors.Join(err, h.store.Close())
+		h.cfg.Logger.Info("hub has stopped")
+	}()
 	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBehind()
 	parts, partsCtx := errgroup.WithContext(behind)
@@ -210,7 +213,6 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 		"http", h.listeners.http.Addr().String(), "web", h.WebURL(), "data", h.cfg.DataDir)
 	doorsErr := doors.Wait()
 	stopBehind()
-	defer h.cfg.Logger.Info("hub has stopped")
 	if err := parts.Wait(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,14 +15,15 @@ type serverIdentity struct {
 	authority *certs.Authority
 	hosts     []string
 	clock     func() time.Time
+	logger    *slog.Logger
 
 	mu      sync.Mutex
 	current *certs.Credentials
 	renewAt time.Time
 }
 
-func newServerIdentity(authority *certs.Authority, hosts []string, clock func() time.Time) (*serverIdentity, error) {
-	s := &serverIdentity{authority: authority, hosts: hosts, clock: clock}
+func newServerIdentity(authority *certs.Authority, cfg Config) (*serverIdentity, error) {
+	s := &serverIdentity{authority: authority, hosts: cfg.Hosts, clock: cfg.Clock, logger: cfg.Logger}
 	return s, s.renew()
 }
 
@@ -30,9 +32,12 @@ func (s *serverIdentity) Credentials() *certs.Credentials {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.clock().After(s.renewAt) {
-		// The one at hand is good for another third of its life; the next handshake
-		// tries again.
-		_ = s.renew()
+		if err := s.renew(); err != nil {
+			// The one at hand is good for another third of its life; a handshake after an
+			// hour tries again.
+			s.logger.Error("the hub's own certificate could not be renewed", "ends", s.current.Chain[0].NotAfter, "error", err)
+			s.renewAt = s.clock().Add(time.Hour)
+		}
 	}
 	return s.current
 }

@@ -3,10 +3,12 @@ package hub_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,6 +115,32 @@ func TestAStricterHubShowsWhatItAcceptedBefore(t *testing.T) {
 	got, err := open(t, portal.profile).GetPacket(t.Context(), 1, exchangev1.Format_FORMAT_XML)
 	if err != nil || !bytes.Contains(got.GetEnvelope().GetContent(), []byte("<Status>2</Status>")) {
 		t.Errorf("as official XML: %v", err)
+	}
+}
+
+func TestTheHubRenewsItsOwnCertificate(t *testing.T) {
+	t.Parallel()
+	var days atomic.Int64
+	h := hubtest.Start(t, func(c *hub.Config) {
+		c.Clock = func() time.Time { return time.Now().AddDate(0, 0, int(days.Load())) }
+	})
+	end := func() time.Time {
+		t.Helper()
+		conn, err := tls.Dial("tcp", h.GRPCAddress(), &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}, InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // only looked at
+		return conn.ConnectionState().PeerCertificates[0].NotAfter
+	}
+	first := end()
+	days.Store(200) // of 365
+	if again := end(); !again.Equal(first) {
+		t.Errorf("after 200 days the certificate ends at %s, want the first one's %s", again, first)
+	}
+	days.Store(250) // more than two thirds
+	if renewed := end(); !renewed.After(first.AddDate(0, 0, 200)) {
+		t.Errorf("after 250 days the certificate still ends at %s", renewed)
 	}
 }
 

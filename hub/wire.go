@@ -47,7 +47,7 @@ func (h *Hub) wireServices(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("validator: %w", err)
 	}
-	h.identity, err = newServerIdentity(h.authority, h.cfg.Hosts, h.cfg.Clock)
+	h.identity, err = newServerIdentity(h.authority, h.cfg)
 	if err != nil {
 		return err
 	}
