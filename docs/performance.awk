@@ -36,9 +36,11 @@ END {
 	printf "| `BenchmarkPipeline`: the hub | %d | %.2f |\n", 1e9 / median("Pipeline"), median("BarePipeline") / median("Pipeline")
 	printf "| `BenchmarkBarePipeline`: the peer | %d | 1.00 |\n", 1e9 / median("BarePipeline")
 	print ""
-	print "The bar for the exchange engine is 0.75 of the peer; it is missed. What bounds it, by profile, is the CPU of the two cores:"
-	print "the views read every packet a second time and look its dossier up (a quarter of it), idempotency keys are looked up one by"
-	print "one (a tenth), and both nodes share the cores with the hub."
+	bar = 0.75
+	met = median("BarePipeline") / median("Pipeline") >= bar ? "met" : "missed"
+	printf "The bar for the exchange engine is %.2f of the peer; it is %s. What bounds the hub, by profile, is CPU: the views read\n", bar, met
+	print "every packet a second time and look its dossier up, idempotency keys are looked up one by one, and both nodes share the cores"
+	print "with the hub."
 	print ""
 	print "## Reading a packet"
 	print ""
