@@ -24,6 +24,9 @@ func TestRulesOfTheProtosAreReportedInBothLanguages(t *testing.T) {
 	} {
 		desc := m.ProtoReflect().Descriptor()
 		document, _ := proto.GetExtension(desc.Options(), packetv1.E_Document).(*packetv1.Document)
+		if document.GetVi() == "" || document.GetEn() == "" {
+			t.Errorf("%s: the meaning is %q, %q; want it in both languages", desc.Name(), document.GetVi(), document.GetEn())
+		}
 		texts, names := map[string]*packetv1.RuleText{}, map[string]bool{}
 		for _, text := range document.GetRules() {
 			texts[text.GetId()] = text
@@ -34,6 +37,9 @@ func TestRulesOfTheProtosAreReportedInBothLanguages(t *testing.T) {
 			fd := desc.Fields().Get(i)
 			element, _ := proto.GetExtension(fd.Options(), packetv1.E_Element).(*packetv1.Element)
 			names[element.GetName()] = true
+			if element != nil && (element.GetVi() == "" || element.GetEn() == "") {
+				t.Errorf("%s: the meaning is %q, %q; want it in both languages", fd.FullName(), element.GetVi(), element.GetEn())
+			}
 			fieldRules, _ := proto.GetExtension(fd.Options(), validate.E_Field).(*validate.FieldRules)
 			rules = append(rules, fieldRules.GetCel()...)
 		}
@@ -55,8 +61,11 @@ func TestRulesAreAppliedAndShownAtTheirFields(t *testing.T) {
 		field, rule      string
 	}{
 		{"dossier.xml", "<IsSuccess>false", "<IsSuccess>true", refused, "MSyncDocument.SuccessDate", "dossier.success_date"},
-		{"dossier.xml", ">040190000001<", ">0401900000-01<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id"},
-		{"dossier.xml", ">040190000001<", ">04019000000<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id"},
+		{"dossier.xml", ">040190000001<", ">0401900000-01<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id.citizen"},
+		{"dossier.xml", ">040190000001<", ">04019000000<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id.citizen"},
+		{"dossier.xml", "<ApplicantsType>1<", "<ApplicantsType>2<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id.enterprise"},
+		{"dossier.xml", "<ApplicantsType>1<", "<ApplicantsType>3<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id.enterprise"},
+		{"dossier.xml", ">040190000001</ApplicantsId>\n  <ApplicantsType>1<", ">040190-00001</ApplicantsId>\n  <ApplicantsType>4<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id"},
 		{"dossier-supplement.xml", "<IsReceived>false", "<IsReceived>true", refused, "MSyncDocument.Supplementaries[0].ReceivedDate", "supplementary.received_date"},
 		{"dossier-supplement.xml", "<Amount>1</Amount>\n      <PaperType>2", "<Amount>-1</Amount>\n      <PaperType>2", refused, "MSyncDocument.Supplementaries[0].Papers[0].Amount", "int32.gte"},
 		{"survey.xml", "<PercentBad>4.4", "<PercentBad>5.4", warned, "MVotes.PercentVeryGood", "survey.percent_sum"},

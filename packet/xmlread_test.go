@@ -127,7 +127,7 @@ func TestReadXMLReportsEveryLibertyInADossier(t *testing.T) {
 		{"list with white space", "<OrganInchargeIdLevel1>", "<Supplementaries>\n  </Supplementaries>\n  <OrganInchargeIdLevel1>", warned, "MSyncDocument.Supplementaries", "absent", "46:3", "", ""},
 		{"empty list", "<OrganInchargeIdLevel1>", "<Supplementaries/>\n  <OrganInchargeIdLevel1>", warned, "MSyncDocument.Supplementaries", "absent", "46:3", "", ""},
 		{"dossier code of another form", "<DocCode>000.00.04.H41-261102-0007<", "<DocCode>HS-7<", warned, "MSyncDocument.DocCode", "dossier.doc_code", "5:3", "HS-7", ""},
-		{"identity number of another form", ">040190000001<", ">12345<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id", "8:3", "***(5)", ""},
+		{"identity number of another form", ">040190000001<", ">12345<", warned, "MSyncDocument.ApplicantsId", "dossier.applicants_id.citizen", "8:3", "***(5)", ""},
 		{"missing optional parts", "<HasSupplementary>false</HasSupplementary>", "<Status2>9</Status2>", warned, "MSyncDocument.Status2", "unknown", "23:3", "Status2", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -143,6 +143,7 @@ func TestReadXMLTakesNoOffenceAtWhatTheStandardAllows(t *testing.T) {
 	t.Parallel()
 	codec := codecWith(t, packet.Options{Strict: true})
 	content := string(sample(t, "dossier.xml").Content)
+	const applicant = "<ApplicantsId>040190000001</ApplicantsId>\n  <ApplicantsType>1</ApplicantsType>"
 	for name, change := range map[string][2]string{
 		"nothing changed":        {"", ""},
 		"null date of the guide": {"<SuccessDate></SuccessDate>", "<SuccessDate>0000-00-00T00:00:00.000+0700</SuccessDate>"},
@@ -165,9 +166,9 @@ func TestReadXMLTakesNoOffenceAtWhatTheStandardAllows(t *testing.T) {
 		"decimal with no whole":  {"<Price>80000<", "<Price>.5<"},
 		"decimal with no rest":   {"<Price>80000<", "<Price>80000.<"},
 		"identity of 9 digits":   {">040190000001<", ">040190001<"},
-		"tax code for a citizen": {">040190000001<", ">0401900000<"},
-		"tax code of a branch":   {">040190000001<", ">0401900000-001<"},
-		"citizen as enterprise":  {"<ApplicantsType>1<", "<ApplicantsType>2<"},
+		"code of an enterprise":  {applicant, strings.NewReplacer("040190000001", "0401900000", ">1<", ">2<").Replace(applicant)},
+		"code of a branch":       {applicant, strings.NewReplacer("040190000001", "0401900000-001", ">1<", ">3<").Replace(applicant)},
+		"citizen as other":       {"<ApplicantsType>1<", "<ApplicantsType>4<"},
 		"space in end tags":      {"</Status>", "</Status \n>"},
 	} {
 		t.Run(name, func(t *testing.T) {

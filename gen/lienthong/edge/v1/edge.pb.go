@@ -258,53 +258,55 @@ var File_lienthong_edge_v1_edge_proto protoreflect.FileDescriptor
 
 const file_lienthong_edge_v1_edge_proto_rawDesc = "" +
 	"\n" +
-	"\x1clienthong/edge/v1/edge.proto\x12\x11lienthong.edge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/dossier.proto\x1a!lienthong/packet/v1/options.proto\x1a\"lienthong/packet/v1/progress.proto\x1a#lienthong/packet/v1/statistic.proto\x1a lienthong/packet/v1/survey.proto\"\x8d\x02\n" +
-	"\vMDeliveries\x12l\n" +
-	"\vlease_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB/\xba\xc8\x18+\n" +
+	"\x1clienthong/edge/v1/edge.proto\x12\x11lienthong.edge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/dossier.proto\x1a!lienthong/packet/v1/options.proto\x1a\"lienthong/packet/v1/progress.proto\x1a#lienthong/packet/v1/statistic.proto\x1a lienthong/packet/v1/survey.proto\"\xe5\x02\n" +
+	"\vMDeliveries\x12\x9c\x01\n" +
+	"\vlease_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB_\xba\xc8\x18[\n" +
 	"\n" +
-	"LeaseUntil\x1a\x1dHạn xác nhận đã nhậnR\n" +
-	"LeaseUntil\x12a\n" +
+	"LeaseUntil\x1a\x1dHạn xác nhận đã nhậnR.Until when they wait for their acknowledgementR\n" +
+	"LeaseUntil\x12|\n" +
 	"\n" +
-	"deliveries\x18\x01 \x03(\v2\x1c.lienthong.edge.v1.MDeliveryB%\xba\xc8\x18!\n" +
-	"\bDelivery\x1a\x15Gói tin chờ nhậnR\bDelivery:-\xba\xc8\x18)\n" +
-	"\vMDeliveries\x12\x1aCác gói tin chờ nhận\"\xa9\a\n" +
-	"\tMDelivery\x12F\n" +
-	"\vdelivery_id\x18\x01 \x01(\tB%\xba\xc8\x18!\n" +
+	"deliveries\x18\x01 \x03(\v2\x1c.lienthong.edge.v1.MDeliveryB@\xba\xc8\x18<\n" +
+	"\bDelivery\x1a\x15Gói tin chờ nhậnR\x19Deliveries, possibly noneR\bDelivery:9\xba\xc8\x185\n" +
+	"\vMDeliveries\x12\x1aCác gói tin chờ nhận*\n" +
+	"Deliveries\"\x8e\n" +
 	"\n" +
-	"DeliveryId\x1a\x11Mã lượt gửi(\x01R\n" +
-	"DeliveryId\x12:\n" +
-	"\x06sender\x18\x02 \x01(\tB\"\xba\xc8\x18\x1e\n" +
-	"\x06Sender\x1a\x12Hệ thống gửi(\x01R\x06Sender\x12L\n" +
-	"\forganisation\x18\x03 \x01(\tB(\xba\xc8\x18$\n" +
-	"\fOrganisation\x1a\x12Mã cơ quan gửi(\x01R\fOrganisation\x12t\n" +
-	"\vaccepted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB7\xba\xc8\x183\n" +
+	"\tMDelivery\x12^\n" +
+	"\vdelivery_id\x18\x01 \x01(\tB=\xba\xc8\x189\n" +
 	"\n" +
-	"AcceptedAt\x1a#Thời điểm trục tiếp nhận(\x01R\n" +
-	"AcceptedAt\x126\n" +
-	"\aattempt\x18\x05 \x01(\x05B\x1c\xba\xc8\x18\x18\n" +
-	"\aAttempt\x1a\vLần gửi(\x01R\aAttempt\x12i\n" +
-	"\x0fm_sync_document\x18\x06 \x01(\v2\".lienthong.packet.v1.MSyncDocumentB\x1d\xba\xc8\x18\x19\n" +
-	"\rMSyncDocument\x1a\bHồ sơR\rMSyncDocument\x12u\n" +
-	"\x11m_document_traces\x18\a \x01(\v2$.lienthong.packet.v1.MDocumentTracesB#\xba\xc8\x18\x1f\n" +
-	"\x0fMDocumentTraces\x1a\fTiến độR\x0fMDocumentTraces\x12O\n" +
-	"\am_votes\x18\b \x01(\v2\x1b.lienthong.packet.v1.MVotesB\x19\xba\xc8\x18\x15\n" +
-	"\x06MVotes\x1a\vKhảo sátR\x06MVotes\x12_\n" +
-	"\vm_statistic\x18\t \x01(\v2\x1f.lienthong.packet.v1.MStatisticB\x1d\xba\xc8\x18\x19\n" +
+	"DeliveryId\x1a\x11Mã lượt gửi(\x01R\x16Id to acknowledge withR\n" +
+	"DeliveryId\x12J\n" +
+	"\x06sender\x18\x02 \x01(\tB2\xba\xc8\x18.\n" +
+	"\x06Sender\x1a\x12Hệ thống gửi(\x01R\x0eNode that sentR\x06Sender\x12g\n" +
+	"\forganisation\x18\x03 \x01(\tBC\xba\xc8\x18?\n" +
+	"\fOrganisation\x1a\x12Mã cơ quan gửi(\x01R\x19Organisation it spoke forR\fOrganisation\x12\x8e\x01\n" +
+	"\vaccepted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampBQ\xba\xc8\x18M\n" +
 	"\n" +
-	"MStatistic\x1a\vThống kêR\n" +
-	"MStatistic\x12T\n" +
+	"AcceptedAt\x1a#Thời điểm trục tiếp nhận(\x01R\x18When the hub accepted itR\n" +
+	"AcceptedAt\x12a\n" +
+	"\aattempt\x18\x05 \x01(\x05BG\xba\xc8\x18C\n" +
+	"\aAttempt\x1a\vLần gửi(\x01R)1 the first time, more after a redeliveryR\aAttempt\x12|\n" +
+	"\x0fm_sync_document\x18\x06 \x01(\v2\".lienthong.packet.v1.MSyncDocumentB0\xba\xc8\x18,\n" +
+	"\rMSyncDocument\x1a\bHồ sơR\x11Set for a dossierR\rMSyncDocument\x12\x90\x01\n" +
+	"\x11m_document_traces\x18\a \x01(\v2$.lienthong.packet.v1.MDocumentTracesB>\xba\xc8\x18:\n" +
+	"\x0fMDocumentTraces\x1a\fTiến độR\x19Set for a progress updateR\x0fMDocumentTraces\x12g\n" +
+	"\am_votes\x18\b \x01(\v2\x1b.lienthong.packet.v1.MVotesB1\xba\xc8\x18-\n" +
+	"\x06MVotes\x1a\vKhảo sátR\x16Set for survey resultsR\x06MVotes\x12s\n" +
+	"\vm_statistic\x18\t \x01(\v2\x1f.lienthong.packet.v1.MStatisticB1\xba\xc8\x18-\n" +
+	"\n" +
+	"MStatistic\x1a\vThống kêR\x12Set for statisticsR\n" +
+	"MStatistic\x12\xb2\x01\n" +
 	"\aproblem\x18\n" +
-	" \x01(\tB5\xba\xc8\x181\n" +
-	"\aProblem\x1a&Lý do không đọc được gói tinH\x00R\aProblem\x88\x01\x01:&\xba\xc8\x18\"\n" +
-	"\tMDelivery\x12\x15Gói tin chờ nhậnB\n" +
+	" \x01(\tB\x92\x01\xba\xc8\x18\x8d\x01\n" +
+	"\aProblem\x1a&Lý do không đọc được gói tinRZSet instead of a packet that cannot be written here: where to fetch the sender's own bytesH\x00R\aProblem\x88\x01\x01:H\xba\xc8\x18D\n" +
+	"\tMDelivery\x12\x15Gói tin chờ nhận* Packet on its way to a recipientB\n" +
 	"\n" +
-	"\b_problem\"\x83\x01\n" +
-	"\fMAcknowledge\x12F\n" +
-	"\vdelivery_id\x18\x01 \x03(\tB%\xba\xc8\x18!\n" +
+	"\b_problem\"\xc6\x01\n" +
+	"\fMAcknowledge\x12p\n" +
+	"\vdelivery_id\x18\x01 \x03(\tBO\xba\xc8\x18K\n" +
 	"\n" +
-	"DeliveryId\x1a\x11Mã lượt gửi(\x01R\n" +
-	"DeliveryId:+\xba\xc8\x18'\n" +
-	"\fMAcknowledge\x12\x17Xác nhận đã nhậnB=Z;github.com/lienthong/lienthong/gen/lienthong/edge/v1;edgev1b\x06proto3"
+	"DeliveryId\x1a\x11Mã lượt gửi(\x01R(Ids of the deliveries that are done withR\n" +
+	"DeliveryId:D\xba\xc8\x18@\n" +
+	"\fMAcknowledge\x12\x17Xác nhận đã nhận*\x17Acknowledges deliveriesB=Z;github.com/lienthong/lienthong/gen/lienthong/edge/v1;edgev1b\x06proto3"
 
 var (
 	file_lienthong_edge_v1_edge_proto_rawDescOnce sync.Once

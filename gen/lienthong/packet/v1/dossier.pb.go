@@ -391,7 +391,7 @@ type Attachment struct {
 	AttachmentName string `protobuf:"bytes,2,opt,name=attachment_name,json=AttachmentName,proto3" json:"attachment_name,omitempty"`
 	// The file was withdrawn.
 	IsDeleted *bool `protobuf:"varint,3,opt,name=is_deleted,json=IsDeleted,proto3,oneof" json:"is_deleted,omitempty"`
-	// Content in Base64 (RFC 4648, section 4).
+	// Content in Base64 (RFC 4648, section 4), of at most 100 MiB (our reading).
 	Base64 string `protobuf:"bytes,4,opt,name=base64,json=Base64,proto3" json:"base64,omitempty"`
 	// The file is a certified copy.
 	IsVerified bool `protobuf:"varint,5,opt,name=is_verified,json=IsVerified,proto3" json:"is_verified,omitempty"`
@@ -780,103 +780,106 @@ var File_lienthong_packet_v1_dossier_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\n" +
-	"!lienthong/packet/v1/dossier.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xdc,\n" +
-	"\rMSyncDocument\x12\\\n" +
-	"\rdoc_type_code\x18\x01 \x01(\tB8\xbaH\x04r\x02\x10\x01\xba\xc8\x18-\n" +
-	"\vDocTypeCode\x1a\x1cMã thủ tục hành chính(\x01R\vDocTypeCode\x12]\n" +
-	"\rdoc_type_name\x18\x02 \x01(\tB9\xbaH\x04r\x02\x10\x01\xba\xc8\x18.\n" +
-	"\vDocTypeName\x1a\x1dTên thủ tục hành chính(\x01R\vDocTypeName\x12A\n" +
-	"\bdoc_code\x18\x03 \x01(\tB&\xbaH\x06r\x04\x10\x01\x18d\xba\xc8\x18\x19\n" +
-	"\aDocCode\x1a\fMã hồ sơ(\x01R\aDocCode\x12l\n" +
-	"\fcitizen_name\x18\x04 \x01(\tBI\xbaH\x04r\x02\x10\x01\xba\xc8\x18>\n" +
-	"\vCitizenName\x1a+Tên tổ chức, công dân nộp hồ sơ(\x018\x01R\vCitizenName\x12b\n" +
-	"\fcitizen_info\x18\x05 \x01(\tB:\xba\xc8\x186\n" +
-	"\vCitizenInfo\x1a%Thông tin khác của người nộp8\x01H\x00R\vCitizenInfo\x88\x01\x01\x12\x81\x01\n" +
-	"\rapplicants_id\x18\x06 \x01(\tB\\\xbaH\x04r\x02\x10\x01\xba\xc8\x18Q\n" +
-	"\fApplicantsId\x1a=Số CMND/CCCD hoặc mã số doanh nghiệp/mã số thuế(\x018\x01R\fApplicantsId\x12\xcc\x01\n" +
-	"\x0fapplicants_type\x18\a \x01(\x05B\xa2\x01\xbaH\x06\x1a\x04\x18\x04(\x01\xba\xc8\x18\x94\x01\n" +
+	"!lienthong/packet/v1/dossier.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xa5;\n" +
+	"\rMSyncDocument\x12\x82\x01\n" +
+	"\rdoc_type_code\x18\x01 \x01(\tB^\xbaH\x04r\x02\x10\x01\xba\xc8\x18S\n" +
+	"\vDocTypeCode\x1a\x1cMã thủ tục hành chính(\x01R$Code of the administrative procedureR\vDocTypeCode\x12\x83\x01\n" +
+	"\rdoc_type_name\x18\x02 \x01(\tB_\xbaH\x04r\x02\x10\x01\xba\xc8\x18T\n" +
+	"\vDocTypeName\x1a\x1dTên thủ tục hành chính(\x01R$Name of the administrative procedureR\vDocTypeName\x12O\n" +
+	"\bdoc_code\x18\x03 \x01(\tB4\xbaH\x06r\x04\x10\x01\x18d\xba\xc8\x18'\n" +
+	"\aDocCode\x1a\fMã hồ sơ(\x01R\fDossier codeR\aDocCode\x12\x83\x01\n" +
+	"\fcitizen_name\x18\x04 \x01(\tB`\xbaH\x04r\x02\x10\x01\xba\xc8\x18U\n" +
+	"\vCitizenName\x1a+Tên tổ chức, công dân nộp hồ sơ(\x018\x01R\x15Name of the applicantR\vCitizenName\x12\x7f\n" +
+	"\fcitizen_info\x18\x05 \x01(\tBW\xba\xc8\x18S\n" +
+	"\vCitizenInfo\x1a%Thông tin khác của người nộp8\x01R\x1bOther data of the applicantH\x00R\vCitizenInfo\x88\x01\x01\x12\xae\x01\n" +
+	"\rapplicants_id\x18\x06 \x01(\tB\x88\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18}\n" +
+	"\fApplicantsId\x1a=Số CMND/CCCD hoặc mã số doanh nghiệp/mã số thuế(\x018\x01R*Identity number, or enterprise or tax codeR\fApplicantsId\x12\xdf\x01\n" +
+	"\x0fapplicants_type\x18\a \x01(\x05B\xb5\x01\xbaH\x06\x1a\x04\x18\x04(\x01\xba\xc8\x18\xa7\x01\n" +
 	"\x0eApplicantsType\x1a\x16Loại đối tượng(\x01B\x17\b\x01\x12\n" +
 	"Công dân\x1a\acitizenB\x1e\b\x02\x12\x0eDoanh nghiệp\x1a\n" +
-	"enterpriseB\x1d\b\x03\x12\vTổ chức\x1a\forganisationB\x10\b\x04\x12\x05Khác\x1a\x05otherR\x0eApplicantsType\x12<\n" +
-	"\aaddress\x18\b \x01(\tB\x1d\xba\xc8\x18\x19\n" +
-	"\aAddress\x1a\fĐịa chỉ8\x01H\x01R\aAddress\x88\x01\x01\x12;\n" +
-	"\x05email\x18\t \x01(\tB \xba\xc8\x18\x1c\n" +
-	"\x05Email\x1a\x11Thư điện tử8\x01H\x02R\x05Email\x88\x01\x01\x12B\n" +
+	"enterpriseB\x1d\b\x03\x12\vTổ chức\x1a\forganisationB\x10\b\x04\x12\x05Khác\x1a\x05otherR\x11Kind of applicantR\x0eApplicantsType\x12V\n" +
+	"\aaddress\x18\b \x01(\tB7\xba\xc8\x183\n" +
+	"\aAddress\x1a\fĐịa chỉ8\x01R\x18Address of the applicantH\x01R\aAddress\x88\x01\x01\x12\\\n" +
+	"\x05email\x18\t \x01(\tBA\xba\xc8\x18=\n" +
+	"\x05Email\x1a\x11Thư điện tử8\x01R\x1fE-mail address of the applicantH\x02R\x05Email\x88\x01\x01\x12e\n" +
 	"\x05phone\x18\n" +
-	" \x01(\tB,\xbaH\x04r\x02\x10\x01\xba\xc8\x18!\n" +
-	"\x05Phone\x1a\x14Số điện thoại(\x018\x01R\x05Phone\x12N\n" +
+	" \x01(\tBO\xbaH\x04r\x02\x10\x01\xba\xc8\x18D\n" +
+	"\x05Phone\x1a\x14Số điện thoại(\x018\x01R!Telephone number of the applicantR\x05Phone\x12f\n" +
 	"\n" +
-	"compendium\x18\v \x01(\tB)\xba\xc8\x18%\n" +
+	"compendium\x18\v \x01(\tBA\xba\xc8\x18=\n" +
 	"\n" +
-	"Compendium\x1a\x15Trích yếu hồ sơ8\x01H\x03R\n" +
-	"Compendium\x88\x01\x01\x12p\n" +
-	"\rdate_received\x18\f \x01(\v2\x1a.google.protobuf.TimestampB/\xbaH\x03\xc8\x01\x01\xba\xc8\x18%\n" +
-	"\fDateReceived\x1a\x13Ngày tiếp nhận(\x01R\fDateReceived\x12}\n" +
-	"\x0edate_appointed\x18\r \x01(\v2\x1a.google.protobuf.TimestampB:\xbaH\x03\xc8\x01\x01\xba\xc8\x180\n" +
-	"\rDateAppointed\x1a\x1dNgày hẹn trả kết quả(\x01R\rDateAppointed\x12L\n" +
+	"Compendium\x1a\x15Trích yếu hồ sơ8\x01R\x16Summary of the dossierH\x03R\n" +
+	"Compendium\x88\x01\x01\x12\x8f\x01\n" +
+	"\rdate_received\x18\f \x01(\v2\x1a.google.protobuf.TimestampBN\xbaH\x03\xc8\x01\x01\xba\xc8\x18D\n" +
+	"\fDateReceived\x1a\x13Ngày tiếp nhận(\x01R\x1dWhen the dossier was receivedR\fDateReceived\x12\x9a\x01\n" +
+	"\x0edate_appointed\x18\r \x01(\v2\x1a.google.protobuf.TimestampBW\xbaH\x03\xc8\x01\x01\xba\xc8\x18M\n" +
+	"\rDateAppointed\x1a\x1dNgày hẹn trả kết quả(\x01R\x1bWhen the result is promisedR\rDateAppointed\x12o\n" +
 	"\n" +
-	"is_success\x18\x0e \x01(\bB-\xba\xc8\x18)\n" +
-	"\tIsSuccess\x1a\x1aĐã xử lý thành công(\x01R\tIsSuccess\x12i\n" +
-	"\fsuccess_date\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampB*\xba\xc8\x18&\n" +
-	"\vSuccessDate\x1a\x13Ngày xử lý xong(\x010\x01R\vSuccessDate\x12U\n" +
-	"\rapprover_name\x18\x10 \x01(\tB+\xba\xc8\x18'\n" +
-	"\fApproverName\x1a\x15Người phê duyệt8\x01H\x04R\fApproverName\x88\x01\x01\x12k\n" +
-	"\x11approver_position\x18\x11 \x01(\tB9\xba\xc8\x185\n" +
-	"\x10ApproverPosition\x1a!Chức vụ người phê duyệtH\x05R\x10ApproverPosition\x88\x01\x01\x12Q\n" +
-	"\fsuccess_note\x18\x12 \x01(\tB)\xba\xc8\x18%\n" +
-	"\vSuccessNote\x1a\x14Ghi chú kết quả8\x01H\x06R\vSuccessNote\x88\x01\x01\x12K\n" +
-	"\vis_returned\x18\x13 \x01(\bB*\xba\xc8\x18&\n" +
+	"is_success\x18\x0e \x01(\bBP\xba\xc8\x18L\n" +
+	"\tIsSuccess\x1a\x1aĐã xử lý thành công(\x01R!Processing finished with a resultR\tIsSuccess\x12\x83\x01\n" +
+	"\fsuccess_date\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampBD\xba\xc8\x18@\n" +
+	"\vSuccessDate\x1a\x13Ngày xử lý xong(\x010\x01R\x18When processing finishedR\vSuccessDate\x12n\n" +
+	"\rapprover_name\x18\x10 \x01(\tBD\xba\xc8\x18@\n" +
+	"\fApproverName\x1a\x15Người phê duyệt8\x01R\x17Who approved the resultH\x04R\fApproverName\x88\x01\x01\x12\x85\x01\n" +
+	"\x11approver_position\x18\x11 \x01(\tBS\xba\xc8\x18O\n" +
+	"\x10ApproverPosition\x1a!Chức vụ người phê duyệtR\x18Position of who approvedH\x05R\x10ApproverPosition\x88\x01\x01\x12e\n" +
+	"\fsuccess_note\x18\x12 \x01(\tB=\xba\xc8\x189\n" +
+	"\vSuccessNote\x1a\x14Ghi chú kết quả8\x01R\x12Note on the resultH\x06R\vSuccessNote\x88\x01\x01\x12g\n" +
+	"\vis_returned\x18\x13 \x01(\bBF\xba\xc8\x18B\n" +
 	"\n" +
-	"IsReturned\x1a\x16Đã trả kết quả(\x01R\n" +
-	"IsReturned\x12p\n" +
-	"\rreturned_date\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampB/\xba\xc8\x18+\n" +
-	"\fReturnedDate\x1a\x17Ngày trả kết quả(\x010\x01R\fReturnedDate\x12T\n" +
-	"\vreturn_note\x18\x15 \x01(\tB.\xba\xc8\x18*\n" +
+	"IsReturned\x1a\x16Đã trả kết quả(\x01R\x1aThe result was handed overR\n" +
+	"IsReturned\x12\x89\x01\n" +
+	"\rreturned_date\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampBH\xba\xc8\x18D\n" +
+	"\fReturnedDate\x1a\x17Ngày trả kết quả(\x010\x01R\x17When it was handed overR\fReturnedDate\x12k\n" +
+	"\vreturn_note\x18\x15 \x01(\tBE\xba\xc8\x18A\n" +
 	"\n" +
-	"ReturnNote\x1a\x1aGhi chú trả kết quả8\x01H\aR\n" +
-	"ReturnNote\x88\x01\x01\x12\xdd\x01\n" +
-	"\rreturned_type\x18\x16 \x01(\x05B\xb7\x01\xbaH\x06\x1a\x04\x18\x01(\x00\xba\xc8\x18\xa9\x01\n" +
-	"\fReturnedType\x1a\x1eHình thức trả kết quả(\x01B5\x12#Trả tại bộ phận một cửa\x1a\x0eat the counterB@\b\x01\x12,Trả qua dịch vụ bưu chính công ích\x1a\x0eby public postR\fReturnedType\x12q\n" +
-	"\rfinished_date\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampB0\xba\xc8\x18,\n" +
-	"\fFinishedDate\x1a\x1aNgày kết thúc xử lý0\x01R\fFinishedDate\x12\xa7\x04\n" +
-	"\x06status\x18\x18 \x01(\x05B\x8e\x04\xba\xc8\x18\x89\x04\n" +
+	"ReturnNote\x1a\x1aGhi chú trả kết quả8\x01R\x15Note on the hand-overH\aR\n" +
+	"ReturnNote\x88\x01\x01\x12\xfc\x01\n" +
+	"\rreturned_type\x18\x16 \x01(\x05B\xd6\x01\xbaH\x06\x1a\x04\x18\x01(\x00\xba\xc8\x18\xc8\x01\n" +
+	"\fReturnedType\x1a\x1eHình thức trả kết quả(\x01B5\x12#Trả tại bộ phận một cửa\x1a\x0eat the counterB@\b\x01\x12,Trả qua dịch vụ bưu chính công ích\x1a\x0eby public postR\x1dHow the result is handed overR\fReturnedType\x12\x9e\x01\n" +
+	"\rfinished_date\x18\x17 \x01(\v2\x1a.google.protobuf.TimestampB]\xba\xc8\x18Y\n" +
+	"\fFinishedDate\x1a\x1aNgày kết thúc xử lý0\x01R+When processing ended, whatever the outcomeR\fFinishedDate\x12\xc1\x04\n" +
+	"\x06status\x18\x18 \x01(\x05B\xa8\x04\xba\xc8\x18\xa3\x04\n" +
 	"\x06Status\x1a\x16Trạng thái hồ sơ(\x01B&\b\x01\x12\x10Mới đăng ký\x1a\x10newly registeredB$\b\x02\x12\x16Được tiếp nhận\x1a\breceivedB;\b\x03\x12\x1dKhông được tiếp nhận\x1a\x16not received (refused) \x01B\x1e\b\x04\x12\x0eĐang xử lý\x1a\n" +
 	"in processB9\b\x05\x12 Yêu cầu bổ sung giấy tờ\x1a\x13supplement requiredBF\b\x06\x120Yêu cầu thực hiện nghĩa vụ tài chính\x1a\x10payment requiredBE\b\a\x12#Công dân yêu cầu rút hồ sơ\x1a\x1awithdrawn by the applicant \x01B\x1e\b\b\x12\x0fDừng xử lý\x1a\astopped \x01B!\b\t\x12\x12Đã xử lý xong\x1a\tprocessedB-\b\n" +
-	"\x12\x16Đã trả kết quả\x1a\x0fresult returned \x01R\x06Status\x12k\n" +
-	"\x15processing_organ_name\x18\x19 \x01(\tB7\xbaH\x04r\x02\x10\x01\xba\xc8\x18,\n" +
-	"\x13ProcessingOrganName\x1a\x13Đơn vị xử lý(\x01R\x13ProcessingOrganName\x12b\n" +
-	"\x11has_supplementary\x18\x1a \x01(\bB0\xba\xc8\x18,\n" +
-	"\x10HasSupplementary\x1a\x18Có yêu cầu bổ sungH\bR\x10HasSupplementary\x88\x01\x01\x12\x96\x01\n" +
-	"\x1arequire_supplementary_date\x18\x1b \x01(\v2\x1a.google.protobuf.TimestampB<\xba\xc8\x188\n" +
-	"\x18RequireSupplementaryDate\x1a\x1aNgày yêu cầu bổ sung0\x01R\x18RequireSupplementaryDate\x12/\n" +
-	"\x04note\x18\x1c \x01(\tB\x16\xba\xc8\x18\x12\n" +
-	"\x04Note\x1a\bGhi chú8\x01H\tR\x04Note\x88\x01\x01\x12g\n" +
-	"\vattachments\x18\x1d \x03(\v2\x1f.lienthong.packet.v1.AttachmentB$\xba\xc8\x18 \n" +
-	"\vAttachments\x1a\x11Tệp đính kèmR\vAttachments\x12V\n" +
-	"\bdoc_fees\x18\x1e \x03(\v2\x1b.lienthong.packet.v1.DocFeeB\x1e\xba\xc8\x18\x1a\n" +
-	"\aDocFees\x1a\x0fPhí, lệ phíR\aDocFees\x12d\n" +
+	"\x12\x16Đã trả kết quả\x1a\x0fresult returned \x01R\x18Where the dossier standsR\x06Status\x12\x98\x01\n" +
+	"\x15processing_organ_name\x18\x19 \x01(\tBd\xbaH\x04r\x02\x10\x01\xba\xc8\x18Y\n" +
+	"\x13ProcessingOrganName\x1a\x13Đơn vị xử lý(\x01R+Name of the unit that processes the dossierR\x13ProcessingOrganName\x12}\n" +
+	"\x11has_supplementary\x18\x1a \x01(\bBK\xba\xc8\x18G\n" +
+	"\x10HasSupplementary\x1a\x18Có yêu cầu bổ sungR\x19A supplement was requiredH\bR\x10HasSupplementary\x88\x01\x01\x12\xb8\x01\n" +
+	"\x1arequire_supplementary_date\x18\x1b \x01(\v2\x1a.google.protobuf.TimestampB^\xba\xc8\x18Z\n" +
+	"\x18RequireSupplementaryDate\x1a\x1aNgày yêu cầu bổ sung0\x01R When the supplement was requiredR\x18RequireSupplementaryDate\x125\n" +
+	"\x04note\x18\x1c \x01(\tB\x1c\xba\xc8\x18\x18\n" +
+	"\x04Note\x1a\bGhi chú8\x01R\x04NoteH\tR\x04Note\x88\x01\x01\x12n\n" +
+	"\vattachments\x18\x1d \x03(\v2\x1f.lienthong.packet.v1.AttachmentB+\xba\xc8\x18'\n" +
+	"\vAttachments\x1a\x11Tệp đính kèmR\x05FilesR\vAttachments\x12h\n" +
+	"\bdoc_fees\x18\x1e \x03(\v2\x1b.lienthong.packet.v1.DocFeeB0\xba\xc8\x18,\n" +
+	"\aDocFees\x1a\x0fPhí, lệ phíR\x10Fees and chargesR\aDocFees\x12v\n" +
 	"\n" +
-	"doc_papers\x18\x1f \x03(\v2\x1d.lienthong.packet.v1.DocPaperB&\xba\xc8\x18\"\n" +
-	"\tDocPapers\x1a\x15Giấy tờ kèm theoR\tDocPapers\x12y\n" +
-	"\x0fsupplementaries\x18  \x03(\v2\".lienthong.packet.v1.SupplementaryB+\xba\xc8\x18'\n" +
-	"\x0fSupplementaries\x1a\x14Các lần bổ sungR\x0fSupplementaries\x12\xd7\x01\n" +
-	"\x18organ_incharge_id_level1\x18! \x01(\tB\x9d\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\x91\x01\n" +
-	"\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x15OrganInchargeIdLevel1\x12\x86\x01\n" +
-	"\x13organ_incharge_name\x18\" \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
-	"\x11OrganInchargeName\x12\x18OrganizationInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\x11OrganInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xb4\n" +
-	"\xbaH\xc3\x05\x1af\n" +
+	"doc_papers\x18\x1f \x03(\v2\x1d.lienthong.packet.v1.DocPaperB8\xba\xc8\x184\n" +
+	"\tDocPapers\x1a\x15Giấy tờ kèm theoR\x10Papers handed inR\tDocPapers\x12\x92\x01\n" +
+	"\x0fsupplementaries\x18  \x03(\v2\".lienthong.packet.v1.SupplementaryBD\xba\xc8\x18@\n" +
+	"\x0fSupplementaries\x1a\x14Các lần bổ sungR\x17Rounds of supplementingR\x0fSupplementaries\x12\x83\x02\n" +
+	"\x18organ_incharge_id_level1\x18! \x01(\tB\xc9\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\xbd\x01\n" +
+	"\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R*Code of the level-1 organisation in chargeR\x15OrganInchargeIdLevel1\x12\xaa\x01\n" +
+	"\x13organ_incharge_name\x18\" \x01(\tBz\xbaH\x04r\x02\x10\x01\xba\xc8\x18o\n" +
+	"\x11OrganInchargeName\x12\x18OrganizationInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\"Name of the organisation in chargeR\x11OrganInchargeName\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xb8\x11\xbaH\xd5\t\x1af\n" +
 	"\x14dossier.success_date\x12\"is required once IsSuccess is true\x1a*!this.is_success || has(this.success_date)\x1aj\n" +
 	"\x15dossier.returned_date\x12#is required once IsReturned is true\x1a,!this.is_returned || has(this.returned_date)\x1ad\n" +
 	"\x13dossier.attachments\x120at least one attachment is expected by the guide\x1a\x1bthis.attachments.size() > 0\x1a\xa1\x01\n" +
-	"\x10dossier.doc_code\x121is not of the form <organisation>-yyMMdd-<number>\x1aZthis.doc_code == '' || this.doc_code.matches('^[0-9A-Z]+([.][0-9A-Z]+)*-[0-9]{6}-[0-9]+$')\x1a\xe2\x01\n" +
-	"\x15dossier.applicants_id\x12}is neither an identity number (9 or 12 digits) nor an enterprise or tax code (10 digits, or 10 digits, a hyphen and 3 digits)\x1aJthis.applicants_id.matches('^([0-9]{9}|[0-9]{12}|[0-9]{10}(-[0-9]{3})?)$')\xba\xc8\x18\xe8\x04\n" +
+	"\x10dossier.doc_code\x121is not of the form <organisation>-yyMMdd-<number>\x1aZthis.doc_code == '' || this.doc_code.matches('^[0-9A-Z]+([.][0-9A-Z]+)*-[0-9]{6}-[0-9]+$')\x1a\xc0\x01\n" +
+	"\x1ddossier.applicants_id.citizen\x12Lis not an identity number (9 or 12 digits), which ApplicantsType 1 calls for\x1aQthis.applicants_type != 1 || this.applicants_id.matches('^([0-9]{9}|[0-9]{12})$')\x1a\x8f\x02\n" +
+	" dossier.applicants_id.enterprise\x12xis not an enterprise or tax code (10 digits, or 10 digits, a hyphen and 3 digits), which ApplicantsType 2 and 3 call for\x1aq(this.applicants_type != 2 && this.applicants_type != 3) || this.applicants_id.matches('^[0-9]{10}(-[0-9]{3})?$')\x1a\x9f\x02\n" +
+	"\x15dossier.applicants_id\x12}is neither an identity number (9 or 12 digits) nor an enterprise or tax code (10 digits, or 10 digits, a hyphen and 3 digits)\x1a\x86\x01(this.applicants_type >= 1 && this.applicants_type <= 3) || this.applicants_id.matches('^([0-9]{9}|[0-9]{12}|[0-9]{10}(-[0-9]{3})?)$')\xba\xc8\x18\xda\a\n" +
 	"\rMSyncDocument\x12\x1eGói tin đồng bộ hồ sơ\x18\x01\"H\n" +
 	"\x14dossier.success_date\x12#bắt buộc khi IsSuccess là true\"\vSuccessDate\"K\n" +
 	"\x15dossier.returned_date\x12$bắt buộc khi IsReturned là true\"\fReturnedDate\"b\n" +
 	"\x13dossier.attachments\x12<hướng dẫn yêu cầu ít nhất một tệp đính kèm\x18\x01\"\vAttachments\"P\n" +
-	"\x10dossier.doc_code\x121không đúng dạng <mã cơ quan>-yyMMdd-<số>\x18\x01\"\aDocCode\"\xe7\x01\n" +
-	"\x15dossier.applicants_id\x12\xbd\x01không phải số CMND/CCCD (9 hoặc 12 chữ số), cũng không phải mã số doanh nghiệp/mã số thuế (10 chữ số, hoặc 10 chữ số, dấu gạch nối và 3 chữ số)\x18\x01\"\fApplicantsIdB\x0f\n" +
+	"\x10dossier.doc_code\x121không đúng dạng <mã cơ quan>-yyMMdd-<số>\x18\x01\"\aDocCode\"\x87\x01\n" +
+	"\x1ddossier.applicants_id.citizen\x12Vkhông phải số CMND/CCCD (9 hoặc 12 chữ số) như ApplicantsType 1 yêu cầu\x18\x01\"\fApplicantsId\"\xdc\x01\n" +
+	" dossier.applicants_id.enterprise\x12\xa7\x01không phải mã số doanh nghiệp/mã số thuế (10 chữ số, hoặc 10 chữ số, dấu gạch nối và 3 chữ số) như ApplicantsType 2 và 3 yêu cầu\x18\x01\"\fApplicantsId\"\xe7\x01\n" +
+	"\x15dossier.applicants_id\x12\xbd\x01không phải số CMND/CCCD (9 hoặc 12 chữ số), cũng không phải mã số doanh nghiệp/mã số thuế (10 chữ số, hoặc 10 chữ số, dấu gạch nối và 3 chữ số)\x18\x01\"\fApplicantsId*\aDossierB\x0f\n" +
 	"\r_citizen_infoB\n" +
 	"\n" +
 	"\b_addressB\b\n" +
@@ -887,79 +890,79 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\r_success_noteB\x0e\n" +
 	"\f_return_noteB\x14\n" +
 	"\x12_has_supplementaryB\a\n" +
-	"\x05_note\"\x93\x04\n" +
+	"\x05_note\"\xaa\x05\n" +
 	"\n" +
-	"Attachment\x12R\n" +
-	"\rattachment_id\x18\x01 \x01(\x05B-\xba\xc8\x18)\n" +
-	"\fAttachmentId\x12\fAttachmentld\x1a\tMã tệp(\x01R\fAttachmentId\x12T\n" +
-	"\x0fattachment_name\x18\x02 \x01(\tB+\xbaH\x04r\x02\x10\x01\xba\xc8\x18 \n" +
+	"Attachment\x12}\n" +
+	"\rattachment_id\x18\x01 \x01(\x05BX\xba\xc8\x18T\n" +
+	"\fAttachmentId\x12\fAttachmentld\x1a\tMã tệp(\x01R)Number of the file in the sender's systemR\fAttachmentId\x12_\n" +
+	"\x0fattachment_name\x18\x02 \x01(\tB6\xbaH\x04r\x02\x10\x01\xba\xc8\x18+\n" +
 	"\x0eAttachmentName\x1a\n" +
-	"Tên tệp(\x018\x01R\x0eAttachmentName\x12>\n" +
+	"Tên tệp(\x018\x01R\tFile nameR\x0eAttachmentName\x12V\n" +
 	"\n" +
-	"is_deleted\x18\x03 \x01(\bB\x1a\xba\xc8\x18\x16\n" +
-	"\tIsDeleted\x1a\tĐã xóaH\x00R\tIsDeleted\x88\x01\x01\x12L\n" +
-	"\x06base64\x18\x04 \x01(\tB4\xbaH\x04r\x02\x10\x01\xba\xc8\x18)\n" +
-	"\x06Base64\x1a\x19Nội dung tệp (Base64) \x02(\x018\x01R\x06Base64\x12H\n" +
-	"\vis_verified\x18\x05 \x01(\bB'\xba\xc8\x18#\n" +
+	"is_deleted\x18\x03 \x01(\bB2\xba\xc8\x18.\n" +
+	"\tIsDeleted\x1a\tĐã xóaR\x16The file was withdrawnH\x00R\tIsDeleted\x88\x01\x01\x12d\n" +
+	"\x06base64\x18\x04 \x01(\tBL\xbaH\x04r\x02\x10\x01\xba\xc8\x18A\n" +
+	"\x06Base64\x1a\x19Nội dung tệp (Base64) \x02(\x018\x01R\x11Content in Base64X\x80\x80\x802R\x06Base64\x12f\n" +
+	"\vis_verified\x18\x05 \x01(\bBE\xba\xc8\x18A\n" +
 	"\n" +
-	"IsVerified\x1a\x13Đã chứng thực(\x01R\n" +
+	"IsVerified\x1a\x13Đã chứng thực(\x01R\x1cThe file is a certified copyR\n" +
 	"IsVerified\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:#\xba\xc8\x18\x1f\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:6\xba\xc8\x182\n" +
 	"\n" +
-	"Attachment\x12\x11Tệp đính kèmB\r\n" +
-	"\v_is_deleted\"\xe5\x02\n" +
-	"\x06DocFee\x12G\n" +
-	"\bfee_name\x18\x01 \x01(\tB,\xbaH\x04r\x02\x10\x01\xba\xc8\x18!\n" +
-	"\aFeeName\x1a\x14Tên phí, lệ phí(\x01R\aFeeName\x12B\n" +
-	"\bfee_type\x18\x02 \x01(\x05B'\xba\xc8\x18#\n" +
-	"\aFeeType\x1a\x16Loại phí, lệ phí(\x01R\aFeeType\x12^\n" +
-	"\x05price\x18\x03 \x01(\tBH\xbaH\x1fr\x1d\x10\x012\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18\"\n" +
-	"\x05Price\x1a\x15Số tiền (đồng) \x01(\x01R\x05Price\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x1d\xba\xc8\x18\x19\n" +
-	"\x06DocFee\x12\x0fPhí, lệ phí\"\xc9\x02\n" +
-	"\bDocPaper\x12K\n" +
+	"Attachment\x12\x11Tệp đính kèm*\x11File of a dossierB\r\n" +
+	"\v_is_deleted\"\xb8\x03\n" +
+	"\x06DocFee\x12X\n" +
+	"\bfee_name\x18\x01 \x01(\tB=\xbaH\x04r\x02\x10\x01\xba\xc8\x182\n" +
+	"\aFeeName\x1a\x14Tên phí, lệ phí(\x01R\x0fName of the feeR\aFeeName\x12e\n" +
+	"\bfee_type\x18\x02 \x01(\x05BJ\xba\xc8\x18F\n" +
+	"\aFeeType\x1a\x16Loại phí, lệ phí(\x01R!Kind of fee, by the sender's listR\aFeeType\x12n\n" +
+	"\x05price\x18\x03 \x01(\tBX\xbaH\x1fr\x1d\x10\x012\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x182\n" +
+	"\x05Price\x1a\x15Số tiền (đồng) \x01(\x01R\x0eAmount in dongR\x05Price\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:,\xba\xc8\x18(\n" +
+	"\x06DocFee\x12\x0fPhí, lệ phí*\rFee or charge\"\x86\x03\n" +
+	"\bDocPaper\x12^\n" +
 	"\n" +
-	"paper_name\x18\x01 \x01(\tB,\xbaH\x04r\x02\x10\x01\xba\xc8\x18!\n" +
-	"\tPaperName\x1a\x10Tên giấy tờ(\x018\x01R\tPaperName\x12<\n" +
-	"\x06amount\x18\x02 \x01(\x05B$\xbaH\x04\x1a\x02(\x00\xba\xc8\x18\x19\n" +
-	"\x06Amount\x1a\rSố lượng(\x01R\x06Amount\x12D\n" +
+	"paper_name\x18\x01 \x01(\tB?\xbaH\x04r\x02\x10\x01\xba\xc8\x184\n" +
+	"\tPaperName\x1a\x10Tên giấy tờ(\x018\x01R\x11Name of the paperR\tPaperName\x12F\n" +
+	"\x06amount\x18\x02 \x01(\x05B.\xbaH\x04\x1a\x02(\x00\xba\xc8\x18#\n" +
+	"\x06Amount\x1a\rSố lượng(\x01R\bHow manyR\x06Amount\x12S\n" +
 	"\n" +
-	"paper_type\x18\x03 \x01(\x05B%\xba\xc8\x18!\n" +
-	"\tPaperType\x1a\x12Loại giấy tờ(\x01R\tPaperType\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x1b\xba\xc8\x18\x17\n" +
-	"\bDocPaper\x12\vGiấy tờ\"\xbc\f\n" +
-	"\rSupplementary\x12W\n" +
-	"\x10supplementary_id\x18\x01 \x01(\x05B,\xba\xc8\x18(\n" +
-	"\x0fSupplementaryId\x1a\x13Mã lần bổ sung(\x01R\x0fSupplementaryId\x12U\n" +
-	"\tsend_user\x18\x02 \x01(\tB8\xbaH\x04r\x02\x10\x01\xba\xc8\x18-\n" +
-	"\bSendUser\x1a\x1dNgười yêu cầu bổ sung(\x018\x01R\bSendUser\x12`\n" +
-	"\fsend_comment\x18\x03 \x01(\tB=\xbaH\x04r\x02\x10\x01\xba\xc8\x182\n" +
-	"\vSendComment\x1a\x1fNội dung yêu cầu bổ sung(\x018\x01R\vSendComment\x12a\n" +
-	"\tsend_date\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB(\xbaH\x03\xc8\x01\x01\xba\xc8\x18\x1e\n" +
-	"\bSendDate\x1a\x10Ngày yêu cầu(\x01R\bSendDate\x12`\n" +
-	"\rreceived_user\x18\x05 \x01(\tB6\xba\xc8\x182\n" +
-	"\fReceivedUser\x1a Người tiếp nhận bổ sung8\x01H\x00R\fReceivedUser\x88\x01\x01\x12a\n" +
-	"\x10received_comment\x18\x06 \x01(\tB1\xba\xc8\x18-\n" +
-	"\x0fReceivedComment\x1a\x18Nội dung tiếp nhận8\x01H\x01R\x0fReceivedComment\x88\x01\x01\x12v\n" +
-	"\rreceived_date\x18\a \x01(\v2\x1a.google.protobuf.TimestampB5\xba\xc8\x181\n" +
-	"\fReceivedDate\x1a\x1dNgày tiếp nhận bổ sung(\x010\x01R\fReceivedDate\x12Q\n" +
-	"\vis_received\x18\b \x01(\bB0\xba\xc8\x18,\n" +
+	"paper_type\x18\x03 \x01(\x05B4\xba\xc8\x180\n" +
+	"\tPaperType\x1a\x12Loại giấy tờ(\x01R\rKind of paperR\tPaperType\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:,\xba\xc8\x18(\n" +
+	"\bDocPaper\x12\vGiấy tờ*\x0fPaper handed in\"\x85\x0f\n" +
+	"\rSupplementary\x12\x83\x01\n" +
+	"\x10supplementary_id\x18\x01 \x01(\x05BX\xba\xc8\x18T\n" +
+	"\x0fSupplementaryId\x1a\x13Mã lần bổ sung(\x01R*Number of the round in the sender's systemR\x0fSupplementaryId\x12s\n" +
+	"\tsend_user\x18\x02 \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
+	"\bSendUser\x1a\x1dNgười yêu cầu bổ sung(\x018\x01R\x1cWho asked for the supplementR\bSendUser\x12p\n" +
+	"\fsend_comment\x18\x03 \x01(\tBM\xbaH\x04r\x02\x10\x01\xba\xc8\x18B\n" +
+	"\vSendComment\x1a\x1fNội dung yêu cầu bổ sung(\x018\x01R\x0eWhat was askedR\vSendComment\x12t\n" +
+	"\tsend_date\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB;\xbaH\x03\xc8\x01\x01\xba\xc8\x181\n" +
+	"\bSendDate\x1a\x10Ngày yêu cầu(\x01R\x11When it was askedR\bSendDate\x12}\n" +
+	"\rreceived_user\x18\x05 \x01(\tBS\xba\xc8\x18O\n" +
+	"\fReceivedUser\x1a Người tiếp nhận bổ sung8\x01R\x1bWho received the supplementH\x00R\fReceivedUser\x88\x01\x01\x12t\n" +
+	"\x10received_comment\x18\x06 \x01(\tBD\xba\xc8\x18@\n" +
+	"\x0fReceivedComment\x1a\x18Nội dung tiếp nhận8\x01R\x11What was receivedH\x01R\x0fReceivedComment\x88\x01\x01\x12\x8c\x01\n" +
+	"\rreceived_date\x18\a \x01(\v2\x1a.google.protobuf.TimestampBK\xba\xc8\x18G\n" +
+	"\fReceivedDate\x1a\x1dNgày tiếp nhận bổ sung(\x010\x01R\x14When it was receivedR\fReceivedDate\x12n\n" +
+	"\vis_received\x18\b \x01(\bBM\xba\xc8\x18I\n" +
 	"\n" +
-	"IsReceived\x1a\x1cĐã tiếp nhận bổ sung(\x01R\n" +
-	"IsReceived\x12Z\n" +
-	"\x06papers\x18\t \x03(\v2\x1d.lienthong.packet.v1.DocPaperB#\xba\xc8\x18\x1f\n" +
-	"\x06Papers\x1a\x15Giấy tờ bổ sungR\x06Papers\x12V\n" +
+	"IsReceived\x1a\x1cĐã tiếp nhận bổ sung(\x01R\x1bThe supplement was receivedR\n" +
+	"IsReceived\x12t\n" +
+	"\x06papers\x18\t \x03(\v2\x1d.lienthong.packet.v1.DocPaperB=\xba\xc8\x189\n" +
+	"\x06Papers\x1a\x15Giấy tờ bổ sungR\x18Papers that came with itR\x06Papers\x12n\n" +
 	"\x04fees\x18\n" +
-	" \x03(\v2\x1b.lienthong.packet.v1.DocFeeB%\xba\xc8\x18!\n" +
-	"\x04Fees\x1a\x19Phí, lệ phí bổ sungR\x04Fees\x12\x84\x01\n" +
-	"\x12old_date_appointed\x18\v \x01(\v2\x1a.google.protobuf.TimestampB:\xbaH\x03\xc8\x01\x01\xba\xc8\x180\n" +
-	"\x10OldDateAppointed\x1a\x1aNgày hẹn trả trước(\x01R\x10OldDateAppointed\x12{\n" +
-	"\x12new_date_appointed\x18\f \x01(\v2\x1a.google.protobuf.TimestampB1\xba\xc8\x18-\n" +
-	"\x10NewDateAppointed\x1a\x17Ngày hẹn trả mới0\x01R\x10NewDateAppointed\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xf5\x01\xbaHr\x1ap\n" +
-	"\x1bsupplementary.received_date\x12#is required once IsReceived is true\x1a,!this.is_received || has(this.received_date)\xba\xc8\x18|\n" +
+	" \x03(\v2\x1b.lienthong.packet.v1.DocFeeB=\xba\xc8\x189\n" +
+	"\x04Fees\x1a\x19Phí, lệ phí bổ sungR\x16Fees that came with itR\x04Fees\x12\x9a\x01\n" +
+	"\x12old_date_appointed\x18\v \x01(\v2\x1a.google.protobuf.TimestampBP\xbaH\x03\xc8\x01\x01\xba\xc8\x18F\n" +
+	"\x10OldDateAppointed\x1a\x1aNgày hẹn trả trước(\x01R\x14Promised date beforeR\x10OldDateAppointed\x12\x90\x01\n" +
+	"\x12new_date_appointed\x18\f \x01(\v2\x1a.google.protobuf.TimestampBF\xba\xc8\x18B\n" +
+	"\x10NewDateAppointed\x1a\x17Ngày hẹn trả mới0\x01R\x13Promised date afterR\x10NewDateAppointed\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x8e\x02\xbaHr\x1ap\n" +
+	"\x1bsupplementary.received_date\x12#is required once IsReceived is true\x1a,!this.is_received || has(this.received_date)\xba\xc8\x18\x94\x01\n" +
 	"\rSupplementary\x12\x18Lần bổ sung hồ sơ\"Q\n" +
-	"\x1bsupplementary.received_date\x12$bắt buộc khi IsReceived là true\"\fReceivedDateB\x10\n" +
+	"\x1bsupplementary.received_date\x12$bắt buộc khi IsReceived là true\"\fReceivedDate*\x16Round of supplementingB\x10\n" +
 	"\x0e_received_userB\x13\n" +
 	"\x11_received_commentBAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
 

@@ -166,7 +166,12 @@ type Element struct {
 	Codes []*Code `protobuf:"bytes,8,rep,name=codes,proto3" json:"codes,omitempty"`
 	// Field whose codes these are, by full name, where a list stands at another
 	// field already, e.g. "lienthong.packet.v1.MSyncDocument.status".
-	CodesOf       string `protobuf:"bytes,9,opt,name=codes_of,json=codesOf,proto3" json:"codes_of,omitempty"`
+	CodesOf string `protobuf:"bytes,9,opt,name=codes_of,json=codesOf,proto3" json:"codes_of,omitempty"`
+	// Meaning in English.
+	En string `protobuf:"bytes,10,opt,name=en,proto3" json:"en,omitempty"`
+	// Most bytes that a LEXICAL_BASE64 text may stand for; 0 for no bound but that of
+	// the text.
+	MaxBytes      uint32 `protobuf:"varint,11,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +269,20 @@ func (x *Element) GetCodesOf() string {
 	return ""
 }
 
+func (x *Element) GetEn() string {
+	if x != nil {
+		return x.En
+	}
+	return ""
+}
+
+func (x *Element) GetMaxBytes() uint32 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
 // One entry of a code list.
 type Code struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -347,7 +366,9 @@ type Document struct {
 	// What a packet of this type is called in the API; unset for parts.
 	Type PacketType `protobuf:"varint,3,opt,name=type,proto3,enum=lienthong.packet.v1.PacketType" json:"type,omitempty"`
 	// Texts and severity for the CEL rules of this message and its fields, by rule id.
-	Rules         []*RuleText `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
+	Rules []*RuleText `protobuf:"bytes,4,rep,name=rules,proto3" json:"rules,omitempty"`
+	// Meaning in English.
+	En            string `protobuf:"bytes,5,opt,name=en,proto3" json:"en,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -408,6 +429,13 @@ func (x *Document) GetRules() []*RuleText {
 		return x.Rules
 	}
 	return nil
+}
+
+func (x *Document) GetEn() string {
+	if x != nil {
+		return x.En
+	}
+	return ""
 }
 
 // What a CEL rule means to a reader.
@@ -522,7 +550,7 @@ var File_lienthong_packet_v1_options_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_options_proto_rawDesc = "" +
 	"\n" +
-	"!lienthong/packet/v1/options.proto\x12\x13lienthong.packet.v1\x1a google/protobuf/descriptor.proto\"\x9f\x02\n" +
+	"!lienthong/packet/v1/options.proto\x12\x13lienthong.packet.v1\x1a google/protobuf/descriptor.proto\"\xcc\x02\n" +
 	"\aElement\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x0e\n" +
@@ -532,17 +560,21 @@ const file_lienthong_packet_v1_options_proto_rawDesc = "" +
 	"\bnullable\x18\x06 \x01(\bR\bnullable\x12\x1a\n" +
 	"\bpersonal\x18\a \x01(\bR\bpersonal\x12/\n" +
 	"\x05codes\x18\b \x03(\v2\x19.lienthong.packet.v1.CodeR\x05codes\x12\x19\n" +
-	"\bcodes_of\x18\t \x01(\tR\acodesOf\"X\n" +
+	"\bcodes_of\x18\t \x01(\tR\acodesOf\x12\x0e\n" +
+	"\x02en\x18\n" +
+	" \x01(\tR\x02en\x12\x1b\n" +
+	"\tmax_bytes\x18\v \x01(\rR\bmaxBytes\"X\n" +
 	"\x04Code\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x05R\x05value\x12\x0e\n" +
 	"\x02vi\x18\x02 \x01(\tR\x02vi\x12\x0e\n" +
 	"\x02en\x18\x03 \x01(\tR\x02en\x12\x1a\n" +
-	"\bterminal\x18\x04 \x01(\bR\bterminal\"\x98\x01\n" +
+	"\bterminal\x18\x04 \x01(\bR\bterminal\"\xa8\x01\n" +
 	"\bDocument\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02vi\x18\x02 \x01(\tR\x02vi\x123\n" +
 	"\x04type\x18\x03 \x01(\x0e2\x1f.lienthong.packet.v1.PacketTypeR\x04type\x123\n" +
-	"\x05rules\x18\x04 \x03(\v2\x1d.lienthong.packet.v1.RuleTextR\x05rules\"Z\n" +
+	"\x05rules\x18\x04 \x03(\v2\x1d.lienthong.packet.v1.RuleTextR\x05rules\x12\x0e\n" +
+	"\x02en\x18\x05 \x01(\tR\x02en\"Z\n" +
 	"\bRuleText\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
 	"\x02vi\x18\x02 \x01(\tR\x02vi\x12\x18\n" +

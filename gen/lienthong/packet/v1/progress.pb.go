@@ -157,30 +157,30 @@ var File_lienthong_packet_v1_progress_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_progress_proto_rawDesc = "" +
 	"\n" +
-	"\"lienthong/packet/v1/progress.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xbe\t\n" +
-	"\x0fMDocumentTraces\x12a\n" +
-	"\vdocument_id\x18\x01 \x01(\tB@\xbaH\x04r\x02\x10\x01\xba\xc8\x185\n" +
+	"\"lienthong/packet/v1/progress.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xeb\v\n" +
+	"\x0fMDocumentTraces\x12\x8f\x01\n" +
+	"\vdocument_id\x18\x01 \x01(\tBn\xbaH\x04r\x02\x10\x01\xba\xc8\x18c\n" +
 	"\n" +
-	"DocumentId\x1a%Mã hồ sơ trong hệ thống gửi(\x01R\n" +
-	"DocumentId\x12A\n" +
-	"\bdoc_code\x18\x02 \x01(\tB&\xbaH\x06r\x04\x10\x01\x18d\xba\xc8\x18\x19\n" +
-	"\aDocCode\x1a\fMã hồ sơ(\x01R\aDocCode\x12I\n" +
-	"\tuser_name\x18\x03 \x01(\tB,\xbaH\x04r\x02\x10\x01\xba\xc8\x18!\n" +
-	"\bUserName\x1a\x11Người xử lý(\x018\x01R\bUserName\x12_\n" +
-	"\ruser_position\x18\x04 \x01(\tB:\xbaH\x04r\x02\x10\x01\xba\xc8\x18/\n" +
-	"\fUserPosition\x1a\x1dChức danh người xử lý(\x01R\fUserPosition\x12q\n" +
-	"\fdate_created\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampB2\xbaH\x03\xc8\x01\x01\xba\xc8\x18(\n" +
-	"\vDateCreated\x1a\x17Thời điểm xử lý(\x01R\vDateCreated\x12C\n" +
-	"\acomment\x18\x06 \x01(\tB$\xba\xc8\x18 \n" +
-	"\aComment\x1a\x13Nội dung xử lý8\x01H\x00R\aComment\x88\x01\x01\x12k\n" +
-	"\x06status\x18\a \x01(\x05BN\xba\xc8\x18J\n" +
-	"\x06Status\x1a\x16Trạng thái hồ sơJ(lienthong.packet.v1.MSyncDocument.statusH\x01R\x06Status\x88\x01\x01\x12\xe5\x01\n" +
-	"\x1forganization_incharge_id_level1\x18\b \x01(\tB\x9d\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\x91\x01\n" +
-	"\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x1cOrganizationInchargeIdLevel1\x12\x94\x01\n" +
-	"\x1aorganization_incharge_name\x18\t \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
-	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\x18OrganizationInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:M\xba\xc8\x18I\n" +
-	"\x0fMDocumentTraces\x124Gói tin cập nhật tiến độ xử lý hồ sơ\x18\x02B\n" +
+	"DocumentId\x1a%Mã hồ sơ trong hệ thống gửi(\x01R,Number of the dossier in the sender's systemR\n" +
+	"DocumentId\x12O\n" +
+	"\bdoc_code\x18\x02 \x01(\tB4\xbaH\x06r\x04\x10\x01\x18d\xba\xc8\x18'\n" +
+	"\aDocCode\x1a\fMã hồ sơ(\x01R\fDossier codeR\aDocCode\x12e\n" +
+	"\tuser_name\x18\x03 \x01(\tBH\xbaH\x04r\x02\x10\x01\xba\xc8\x18=\n" +
+	"\bUserName\x1a\x11Người xử lý(\x018\x01R\x1aOfficial who took the stepR\bUserName\x12y\n" +
+	"\ruser_position\x18\x04 \x01(\tBT\xbaH\x04r\x02\x10\x01\xba\xc8\x18I\n" +
+	"\fUserPosition\x1a\x1dChức danh người xử lý(\x01R\x18Position of the officialR\fUserPosition\x12\x8a\x01\n" +
+	"\fdate_created\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampBK\xbaH\x03\xc8\x01\x01\xba\xc8\x18A\n" +
+	"\vDateCreated\x1a\x17Thời điểm xử lý(\x01R\x17When the step was takenR\vDateCreated\x12R\n" +
+	"\acomment\x18\x06 \x01(\tB3\xba\xc8\x18/\n" +
+	"\aComment\x1a\x13Nội dung xử lý8\x01R\rWhat was doneH\x00R\aComment\x88\x01\x01\x12\x94\x01\n" +
+	"\x06status\x18\a \x01(\x05Bw\xba\xc8\x18s\n" +
+	"\x06Status\x1a\x16Trạng thái hồ sơJ(lienthong.packet.v1.MSyncDocument.statusR'Where the dossier stands after the stepH\x01R\x06Status\x88\x01\x01\x12\x91\x02\n" +
+	"\x1forganization_incharge_id_level1\x18\b \x01(\tB\xc9\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\xbd\x01\n" +
+	"\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R*Code of the level-1 organisation in chargeR\x1cOrganizationInchargeIdLevel1\x12\xb8\x01\n" +
+	"\x1aorganization_incharge_name\x18\t \x01(\tBz\xbaH\x04r\x02\x10\x01\xba\xc8\x18o\n" +
+	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\"Name of the organisation in chargeR\x18OrganizationInchargeName\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:d\xba\xc8\x18`\n" +
+	"\x0fMDocumentTraces\x124Gói tin cập nhật tiến độ xử lý hồ sơ\x18\x02*\x15Progress of a dossierB\n" +
 	"\n" +
 	"\b_commentB\t\n" +
 	"\a_statusBAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"

@@ -246,56 +246,56 @@ var File_lienthong_packet_v1_statistic_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	"\n" +
-	"#lienthong/packet/v1/statistic.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\x805\n" +
+	"#lienthong/packet/v1/statistic.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xa09\n" +
 	"\n" +
-	"MStatistic\x124\n" +
-	"\x05month\x18\x01 \x01(\x05B\x1e\xbaH\x06\x1a\x04\x18\f(\x00\xba\xc8\x18\x11\n" +
-	"\x05Month\x1a\x06Tháng(\x01R\x05Month\x12u\n" +
-	"\x04year\x18\x02 \x01(\x05Ba\xbaHL\xba\x01I\n" +
-	"\x0estatistic.year\x12\x19must be from 2000 to 2100\x1a\x1cthis >= 2000 && this <= 2100\xba\xc8\x18\x0e\n" +
-	"\x04Year\x1a\x04Năm(\x01R\x04Year\x12c\n" +
-	"\x12is_month_statistic\x18\x03 \x01(\bB5\xba\xc8\x181\n" +
-	"\x10IsMonthStatistic\x1a\x1bLà thống kê theo tháng(\x01R\x10IsMonthStatistic\x12c\n" +
-	"\rnew_reception\x18\x04 \x01(\x05B>\xbaH\x04\x1a\x02(\x00\xba\xc8\x183\n" +
-	"\fNewReception\x1a!Số hồ sơ mới tiếp nhận(\x01R\fNewReception\x12p\n" +
-	"\rpre_extisting\x18\x05 \x01(\x05BK\xbaH\x04\x1a\x02(\x00\xba\xc8\x18@\n" +
-	"\fPreExtisting\x12\vPreExisting\x1a!Số hồ sơ tồn kỳ trước(\x01R\fPreExtisting\x12@\n" +
-	"\x05total\x18\x06 \x01(\x05B*\xbaH\x04\x1a\x02(\x00\xba\xc8\x18\x1f\n" +
-	"\x05Total\x1a\x14Tổng số hồ sơ(\x01R\x05Total\x12^\n" +
-	"\ftotal_solved\x18\a \x01(\x05B;\xbaH\x04\x1a\x02(\x00\xba\xc8\x180\n" +
-	"\vTotalSolved\x1a\x1fTổng số đã giải quyết(\x01R\vTotalSolved\x12^\n" +
-	"\x0esolved_in_time\x18\b \x01(\x05B8\xbaH\x04\x1a\x02(\x00\xba\xc8\x18-\n" +
-	"\fSolvedInTime\x1a\x1bGiải quyết đúng hạn(\x01R\fSolvedInTime\x12\xbe\x02\n" +
-	"\x16solved_in_time_percent\x18\t \x01(\tB\x88\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18D\n" +
-	"\x13SolvedInTimePercent\x1a)Tỷ lệ giải quyết đúng hạn (%) \x01(\x01R\x13SolvedInTimePercent\x12U\n" +
+	"MStatistic\x12X\n" +
+	"\x05month\x18\x01 \x01(\x05BB\xbaH\x06\x1a\x04\x18\f(\x00\xba\xc8\x185\n" +
+	"\x05Month\x1a\x06Tháng(\x01R\"Month, 1 to 12; 0 for a whole yearR\x05Month\x12{\n" +
+	"\x04year\x18\x02 \x01(\x05Bg\xbaHL\xba\x01I\n" +
+	"\x0estatistic.year\x12\x19must be from 2000 to 2100\x1a\x1cthis >= 2000 && this <= 2100\xba\xc8\x18\x14\n" +
+	"\x04Year\x1a\x04Năm(\x01R\x04YearR\x04Year\x12\x94\x01\n" +
+	"\x12is_month_statistic\x18\x03 \x01(\bBf\xba\xc8\x18b\n" +
+	"\x10IsMonthStatistic\x1a\x1bLà thống kê theo tháng(\x01R/The figures are of a month; otherwise of a yearR\x10IsMonthStatistic\x12s\n" +
+	"\rnew_reception\x18\x04 \x01(\x05BN\xbaH\x04\x1a\x02(\x00\xba\xc8\x18C\n" +
+	"\fNewReception\x1a!Số hồ sơ mới tiếp nhận(\x01R\x0eNewly receivedR\fNewReception\x12\x8a\x01\n" +
+	"\rpre_extisting\x18\x05 \x01(\x05Be\xbaH\x04\x1a\x02(\x00\xba\xc8\x18Z\n" +
+	"\fPreExtisting\x12\vPreExisting\x1a!Số hồ sơ tồn kỳ trước(\x01R\x18Carried over from beforeR\fPreExtisting\x12[\n" +
+	"\x05total\x18\x06 \x01(\x05BE\xbaH\x04\x1a\x02(\x00\xba\xc8\x18:\n" +
+	"\x05Total\x1a\x14Tổng số hồ sơ(\x01R\x19Received and carried overR\x05Total\x12f\n" +
+	"\ftotal_solved\x18\a \x01(\x05BC\xbaH\x04\x1a\x02(\x00\xba\xc8\x188\n" +
+	"\vTotalSolved\x1a\x1fTổng số đã giải quyết(\x01R\x06SolvedR\vTotalSolved\x12n\n" +
+	"\x0esolved_in_time\x18\b \x01(\x05BH\xbaH\x04\x1a\x02(\x00\xba\xc8\x18=\n" +
+	"\fSolvedInTime\x1a\x1bGiải quyết đúng hạn(\x01R\x0eSolved in timeR\fSolvedInTime\x12\xe6\x02\n" +
+	"\x16solved_in_time_percent\x18\t \x01(\tB\xb0\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18l\n" +
+	"\x13SolvedInTimePercent\x1a)Tỷ lệ giải quyết đúng hạn (%) \x01(\x01R&Solved in time, percent of TotalSolvedR\x13SolvedInTimePercent\x12b\n" +
 	"\vsolved_late\x18\n" +
-	" \x01(\x05B4\xbaH\x04\x1a\x02(\x00\xba\xc8\x18)\n" +
+	" \x01(\x05BA\xbaH\x04\x1a\x02(\x00\xba\xc8\x186\n" +
 	"\n" +
-	"SolvedLate\x1a\x19Giải quyết quá hạn(\x01R\n" +
-	"SolvedLate\x12\xb5\x02\n" +
-	"\x13solved_late_percent\x18\v \x01(\tB\x84\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18@\n" +
-	"\x11SolvedLatePercent\x1a'Tỷ lệ giải quyết quá hạn (%) \x01(\x01R\x11SolvedLatePercent\x12b\n" +
-	"\rtotal_pending\x18\f \x01(\x05B=\xbaH\x04\x1a\x02(\x00\xba\xc8\x182\n" +
-	"\fTotalPending\x1a Tổng số đang giải quyết(\x01R\fTotalPending\x12R\n" +
-	"\apending\x18\r \x01(\x05B8\xbaH\x04\x1a\x02(\x00\xba\xc8\x18-\n" +
-	"\aPending\x1a Đang giải quyết trong hạn(\x01R\aPending\x12^\n" +
-	"\fpending_late\x18\x0e \x01(\x05B;\xbaH\x04\x1a\x02(\x00\xba\xc8\x180\n" +
-	"\vPendingLate\x1a\x1fĐang giải quyết quá hạn(\x01R\vPendingLate\x12\xbe\x02\n" +
-	"\x14pending_late_percent\x18\x0f \x01(\tB\x8b\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18G\n" +
-	"\x12PendingLatePercent\x1a-Tỷ lệ đang giải quyết quá hạn (%) \x01(\x01R\x12PendingLatePercent\x12\xb2\x02\n" +
-	"\x0fpending_percent\x18\x10 \x01(\tB\x88\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18D\n" +
-	"\x0ePendingPercent\x1a.Tỷ lệ đang giải quyết trong hạn (%) \x01(\x01R\x0ePendingPercent\x12*\n" +
-	"\x04note\x18\x11 \x01(\tB\x16\xba\xc8\x18\x12\n" +
-	"\x04Note\x1a\bGhi chú(\x01R\x04Note\x12\xe4\x01\n" +
-	"\x1eorganization_incharge_idlevel1\x18\x12 \x01(\tB\x9d\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\x91\x01\n" +
-	"\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x1cOrganizationInchargeIdlevel1\x12\x94\x01\n" +
-	"\x1aorganization_incharge_name\x18\x13 \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
-	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\x18OrganizationInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xad\x1e\xbaH\x9e\x14\x1a\xa0\x01\n" +
+	"SolvedLate\x1a\x19Giải quyết quá hạn(\x01R\vSolved lateR\n" +
+	"SolvedLate\x12\xda\x02\n" +
+	"\x13solved_late_percent\x18\v \x01(\tB\xa9\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18e\n" +
+	"\x11SolvedLatePercent\x1a'Tỷ lệ giải quyết quá hạn (%) \x01(\x01R#Solved late, percent of TotalSolvedR\x11SolvedLatePercent\x12r\n" +
+	"\rtotal_pending\x18\f \x01(\x05BM\xbaH\x04\x1a\x02(\x00\xba\xc8\x18B\n" +
+	"\fTotalPending\x1a Tổng số đang giải quyết(\x01R\x0eNot solved yetR\fTotalPending\x12q\n" +
+	"\apending\x18\r \x01(\x05BW\xbaH\x04\x1a\x02(\x00\xba\xc8\x18L\n" +
+	"\aPending\x1a Đang giải quyết trong hạn(\x01R\x1dNot solved yet, still in timeR\aPending\x12t\n" +
+	"\fpending_late\x18\x0e \x01(\x05BQ\xbaH\x04\x1a\x02(\x00\xba\xc8\x18F\n" +
+	"\vPendingLate\x1a\x1fĐang giải quyết quá hạn(\x01R\x14Not solved yet, lateR\vPendingLate\x12\xdd\x02\n" +
+	"\x14pending_late_percent\x18\x0f \x01(\tB\xaa\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18f\n" +
+	"\x12PendingLatePercent\x1a-Tỷ lệ đang giải quyết quá hạn (%) \x01(\x01R\x1dLate, percent of TotalPendingR\x12PendingLatePercent\x12\xd4\x02\n" +
+	"\x0fpending_percent\x18\x10 \x01(\tB\xaa\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18f\n" +
+	"\x0ePendingPercent\x1a.Tỷ lệ đang giải quyết trong hạn (%) \x01(\x01R In time, percent of TotalPendingR\x0ePendingPercent\x120\n" +
+	"\x04note\x18\x11 \x01(\tB\x1c\xba\xc8\x18\x18\n" +
+	"\x04Note\x1a\bGhi chú(\x01R\x04NoteR\x04Note\x12\x90\x02\n" +
+	"\x1eorganization_incharge_idlevel1\x18\x12 \x01(\tB\xc9\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\xbd\x01\n" +
+	"\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R*Code of the level-1 organisation in chargeR\x1cOrganizationInchargeIdlevel1\x12\xb8\x01\n" +
+	"\x1aorganization_incharge_name\x18\x13 \x01(\tBz\xbaH\x04r\x02\x10\x01\xba\xc8\x18o\n" +
+	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\"Name of the organisation in chargeR\x18OrganizationInchargeName\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xdd\x1e\xbaH\x9e\x14\x1a\xa0\x01\n" +
 	"\x0fstatistic.month\x12<must be from 1 to 12 (0 only when IsMonthStatistic is false)\x1aOthis.is_month_statistic ? this.month >= 1 && this.month <= 12 : this.month == 0\x1a{\n" +
 	"\x0fstatistic.total\x12\"is not NewReception + PreExtisting\x1aDint(this.total) == int(this.new_reception) + int(this.pre_extisting)\x1a\x86\x01\n" +
 	"\x16statistic.total_solved\x12 is not SolvedInTime + SolvedLate\x1aJint(this.total_solved) == int(this.solved_in_time) + int(this.solved_late)\x1a~\n" +
@@ -304,7 +304,7 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	" statistic.solved_in_time_percent\x12Qis not SolvedInTime of TotalSolved in percent (within 0.1; 0 when the total is 0)\x1a\xf5\x02!this.solved_in_time_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_solved == 0 ? double(this.solved_in_time_percent) == 0.0 : (double(this.solved_in_time_percent) - 100.0 * double(this.solved_in_time) / double(this.total_solved) <= 0.1000001 && double(this.solved_in_time_percent) - 100.0 * double(this.solved_in_time) / double(this.total_solved) >= -0.1000001))\x1a\xd6\x03\n" +
 	"\x1dstatistic.solved_late_percent\x12Ois not SolvedLate of TotalSolved in percent (within 0.1; 0 when the total is 0)\x1a\xe3\x02!this.solved_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_solved == 0 ? double(this.solved_late_percent) == 0.0 : (double(this.solved_late_percent) - 100.0 * double(this.solved_late) / double(this.total_solved) <= 0.1000001 && double(this.solved_late_percent) - 100.0 * double(this.solved_late) / double(this.total_solved) >= -0.1000001))\x1a\xbb\x03\n" +
 	"\x19statistic.pending_percent\x12Mis not Pending of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xce\x02!this.pending_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_percent) == 0.0 : (double(this.pending_percent) - 100.0 * double(this.pending) / double(this.total_pending) <= 0.1000001 && double(this.pending_percent) - 100.0 * double(this.pending) / double(this.total_pending) >= -0.1000001))\x1a\xe2\x03\n" +
-	"\x1estatistic.pending_late_percent\x12Qis not PendingLate of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xec\x02!this.pending_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_late_percent) == 0.0 : (double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) <= 0.1000001 && double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) >= -0.1000001))\xba\xc8\x18\x86\n" +
+	"\x1estatistic.pending_late_percent\x12Qis not PendingLate of TotalPending in percent (within 0.1; 0 when the total is 0)\x1a\xec\x02!this.pending_late_percent.matches('^-?[0-9]+([.][0-9]+)?$') || (this.total_pending == 0 ? double(this.pending_late_percent) == 0.0 : (double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) <= 0.1000001 && double(this.pending_late_percent) - 100.0 * double(this.pending_late) / double(this.total_pending) >= -0.1000001))\xba\xc8\x18\xb6\n" +
 	"\n" +
 	"\n" +
 	"MStatistic\x12KGói tin thống kê tình hình tiếp nhận, xử lý, trả kết quả\x18\x04\"a\n" +
@@ -318,7 +318,7 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	"\x1dstatistic.solved_late_percent\x12nkhông bằng tỷ lệ phần trăm SolvedLate trên TotalSolved (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x11SolvedLatePercent\"\x9b\x01\n" +
 	"\x19statistic.pending_percent\x12lkhông bằng tỷ lệ phần trăm Pending trên TotalPending (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x0ePendingPercent\"\xa8\x01\n" +
 	"\x1estatistic.pending_late_percent\x12pkhông bằng tỷ lệ phần trăm PendingLate trên TotalPending (sai số 0,1; bằng 0 khi tổng bằng 0)\x18\x01\"\x12PendingLatePercent\":\n" +
-	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01BAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
+	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01*.Statistics of reception, processing and returnBAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
 
 var (
 	file_lienthong_packet_v1_statistic_proto_rawDescOnce sync.Once

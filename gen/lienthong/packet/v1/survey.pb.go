@@ -240,57 +240,57 @@ var File_lienthong_packet_v1_survey_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_survey_proto_rawDesc = "" +
 	"\n" +
-	" lienthong/packet/v1/survey.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xfe\x12\n" +
-	"\x06MVotes\x12l\n" +
-	"\fdate_created\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampB-\xbaH\x03\xc8\x01\x01\xba\xc8\x18#\n" +
-	"\vDateCreated\x1a\x12Ngày tổng hợp(\x01R\vDateCreated\x12[\n" +
-	"\vtotal_voted\x18\x02 \x01(\x05B:\xbaH\x04\x1a\x02(\x00\xba\xc8\x18/\n" +
+	" lienthong/packet/v1/survey.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xa0\x15\n" +
+	"\x06MVotes\x12\x8c\x01\n" +
+	"\fdate_created\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampBM\xbaH\x03\xc8\x01\x01\xba\xc8\x18C\n" +
+	"\vDateCreated\x1a\x12Ngày tổng hợp(\x01R\x1eWhen the results were drawn upR\vDateCreated\x12r\n" +
+	"\vtotal_voted\x18\x02 \x01(\x05BQ\xbaH\x04\x1a\x02(\x00\xba\xc8\x18F\n" +
 	"\n" +
-	"TotalVoted\x1a\x1fTổng số lượt đánh giá(\x01R\n" +
-	"TotalVoted\x12\xa6\x02\n" +
-	"\x11percent_very_good\x18\x03 \x01(\tB\xf9\x01\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x185\n" +
-	"\x0fPercentVeryGood\x1a\x1eTỷ lệ rất hài lòng (%) \x01(\x01R\x0fPercentVeryGood\x12\x93\x02\n" +
-	"\fpercent_good\x18\x04 \x01(\tB\xef\x01\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18+\n" +
-	"\vPercentGood\x1a\x18Tỷ lệ hài lòng (%) \x01(\x01R\vPercentGood\x12\x97\x02\n" +
-	"\vpercent_bad\x18\x05 \x01(\tB\xf5\x01\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x181\n" +
+	"TotalVoted\x1a\x1fTổng số lượt đánh giá(\x01R\x15How many people votedR\n" +
+	"TotalVoted\x12\xc8\x02\n" +
+	"\x11percent_very_good\x18\x03 \x01(\tB\x9b\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18W\n" +
+	"\x0fPercentVeryGood\x1a\x1eTỷ lệ rất hài lòng (%) \x01(\x01R Very satisfied, percent of votesR\x0fPercentVeryGood\x12\xb0\x02\n" +
+	"\fpercent_good\x18\x04 \x01(\tB\x8c\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18H\n" +
+	"\vPercentGood\x1a\x18Tỷ lệ hài lòng (%) \x01(\x01R\x1bSatisfied, percent of votesR\vPercentGood\x12\xb8\x02\n" +
+	"\vpercent_bad\x18\x05 \x01(\tB\x96\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18R\n" +
 	"\n" +
-	"PercentBad\x1a\x1fTỷ lệ không hài lòng (%) \x01(\x01R\n" +
-	"PercentBad\x12i\n" +
-	"\tquestions\x18\x06 \x03(\v2\x1d.lienthong.packet.v1.QuestionB,\xba\xc8\x18(\n" +
-	"\tQuestions\x1a\x1bKết quả theo câu hỏiR\tQuestions\x12\xe5\x01\n" +
-	"\x1forganization_incharge_id_level1\x18\a \x01(\tB\x9d\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\x91\x01\n" +
-	"\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R\x1cOrganizationInchargeIdLevel1\x12\x94\x01\n" +
-	"\x1aorganization_incharge_name\x18\b \x01(\tBV\xbaH\x04r\x02\x10\x01\xba\xc8\x18K\n" +
-	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\x18OrganizationInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x94\x06\xbaH\xff\x03\x1a\xfc\x03\n" +
-	"\x12survey.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\x8c\x02\n" +
+	"PercentBad\x1a\x1fTỷ lệ không hài lòng (%) \x01(\x01R\x1fNot satisfied, percent of votesR\n" +
+	"PercentBad\x12~\n" +
+	"\tquestions\x18\x06 \x03(\v2\x1d.lienthong.packet.v1.QuestionBA\xba\xc8\x18=\n" +
+	"\tQuestions\x1a\x1bKết quả theo câu hỏiR\x13Results by questionR\tQuestions\x12\x91\x02\n" +
+	"\x1forganization_incharge_id_level1\x18\a \x01(\tB\xc9\x01\xbaH\x04r\x02\x10\x01\xba\xc8\x18\xbd\x01\n" +
+	"\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R*Code of the level-1 organisation in chargeR\x1cOrganizationInchargeIdLevel1\x12\xb8\x01\n" +
+	"\x1aorganization_incharge_name\x18\b \x01(\tBz\xbaH\x04r\x02\x10\x01\xba\xc8\x18o\n" +
+	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\"Name of the organisation in chargeR\x18OrganizationInchargeName\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xb9\x06\xbaH\xff\x03\x1a\xfc\x03\n" +
+	"\x12survey.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\xb1\x02\n" +
 	"\x06MVotes\x127Gói tin kết quả khảo sát mức độ hài lòng\x18\x03\"\x8a\x01\n" +
 	"\x12survey.percent_sum\x12atổng ba tỷ lệ không bằng 100 (sai số 0,3), cũng không phải cả ba đều bằng 0\x18\x01\"\x0fPercentVeryGood\":\n" +
-	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01\"\xe3\x0e\n" +
-	"\bQuestion\x12X\n" +
-	"\rdoc_type_code\x18\x01 \x01(\tB/\xba\xc8\x18+\n" +
-	"\vDocTypeCode\x1a\x1cMã thủ tục hành chínhH\x00R\vDocTypeCode\x88\x01\x01\x12G\n" +
-	"\acontent\x18\x02 \x01(\tB-\xbaH\x04r\x02\x10\x01\xba\xc8\x18\"\n" +
-	"\aContent\x1a\x15Nội dung câu hỏi(\x01R\aContent\x12\xa6\x02\n" +
-	"\x11percent_very_good\x18\x03 \x01(\tB\xf9\x01\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x185\n" +
-	"\x0fPercentVeryGood\x1a\x1eTỷ lệ rất hài lòng (%) \x01(\x01R\x0fPercentVeryGood\x12\x93\x02\n" +
-	"\fpercent_good\x18\x04 \x01(\tB\xef\x01\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18+\n" +
-	"\vPercentGood\x1a\x18Tỷ lệ hài lòng (%) \x01(\x01R\vPercentGood\x12\x97\x02\n" +
-	"\vpercent_bad\x18\x05 \x01(\tB\xf5\x01\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
-	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x181\n" +
+	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01*#Results of a survey of satisfaction\"\xac\x10\n" +
+	"\bQuestion\x12\x94\x01\n" +
+	"\rdoc_type_code\x18\x01 \x01(\tBk\xba\xc8\x18g\n" +
+	"\vDocTypeCode\x1a\x1cMã thủ tục hành chínhR:Code of the administrative procedure the question is aboutH\x00R\vDocTypeCode\x88\x01\x01\x12]\n" +
+	"\acontent\x18\x02 \x01(\tBC\xbaH\x04r\x02\x10\x01\xba\xc8\x188\n" +
+	"\aContent\x1a\x15Nội dung câu hỏi(\x01R\x14Text of the questionR\aContent\x12\xc8\x02\n" +
+	"\x11percent_very_good\x18\x03 \x01(\tB\x9b\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18W\n" +
+	"\x0fPercentVeryGood\x1a\x1eTỷ lệ rất hài lòng (%) \x01(\x01R Very satisfied, percent of votesR\x0fPercentVeryGood\x12\xb0\x02\n" +
+	"\fpercent_good\x18\x04 \x01(\tB\x8c\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18H\n" +
+	"\vPercentGood\x1a\x18Tỷ lệ hài lòng (%) \x01(\x01R\x1bSatisfied, percent of votesR\vPercentGood\x12\xb8\x02\n" +
+	"\vpercent_bad\x18\x05 \x01(\tB\x96\x02\xbaH\xbc\x01\xba\x01\x9b\x01\n" +
+	"\rpercent.range\x12\"must be from 0 to 100 (within 0.1)\x1af!this.matches('^-?[0-9]+([.][0-9]+)?$') || (double(this) >= -0.1000001 && double(this) <= 100.1000001)r\x1b2\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x18R\n" +
 	"\n" +
-	"PercentBad\x1a\x1fTỷ lệ không hài lòng (%) \x01(\x01R\n" +
+	"PercentBad\x1a\x1fTỷ lệ không hài lòng (%) \x01(\x01R\x1fNot satisfied, percent of votesR\n" +
 	"PercentBad\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xf7\x05\xbaH\x81\x04\x1a\xfe\x03\n" +
-	"\x14question.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\xed\x01\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x8d\x06\xbaH\x81\x04\x1a\xfe\x03\n" +
+	"\x14question.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\x83\x02\n" +
 	"\bQuestion\x12\x16Câu hỏi khảo sát\"\x8c\x01\n" +
 	"\x14question.percent_sum\x12atổng ba tỷ lệ không bằng 100 (sai số 0,3), cũng không phải cả ba đều bằng 0\x18\x01\"\x0fPercentVeryGood\":\n" +
-	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01B\x10\n" +
+	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01*\x14Question of a surveyB\x10\n" +
 	"\x0e_doc_type_codeBAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
 
 var (

@@ -217,7 +217,10 @@ type Node struct {
 	// Serial number of the newest certificate, hexadecimal.
 	CertificateSerial string `protobuf:"bytes,6,opt,name=certificate_serial,json=certificateSerial,proto3" json:"certificate_serial,omitempty"`
 	// When it was registered.
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Its packets are read strictly: what can only be read by taking a liberty is
+	// refused, even where the hub reads liberally.
+	Strict        bool `protobuf:"varint,8,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -299,6 +302,13 @@ func (x *Node) GetCreatedAt() *timestamppb.Timestamp {
 		return x.CreatedAt
 	}
 	return nil
+}
+
+func (x *Node) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
 }
 
 // Lets packets, or questions, of a sender through to a receiver.
@@ -585,7 +595,9 @@ type CreateNodeRequest struct {
 	// Kind of system.
 	Kind NodeKind `protobuf:"varint,2,opt,name=kind,proto3,enum=lienthong.registry.v1.NodeKind" json:"kind,omitempty"`
 	// What it is, for people.
-	Description   string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// Its packets are read strictly.
+	Strict        bool `protobuf:"varint,4,opt,name=strict,proto3" json:"strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -639,6 +651,13 @@ func (x *CreateNodeRequest) GetDescription() string {
 		return x.Description
 	}
 	return ""
+}
+
+func (x *CreateNodeRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
 }
 
 // Answer of RegistryService.CreateNode.
@@ -815,6 +834,116 @@ func (x *IssueTokenResponse) GetTokenExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// Request of RegistryService.UpdateNode.
+type UpdateNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Node.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What it is, for people.
+	Description *string `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
+	// Its packets are read strictly.
+	Strict        *bool `protobuf:"varint,3,opt,name=strict,proto3,oneof" json:"strict,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateNodeRequest) Reset() {
+	*x = UpdateNodeRequest{}
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateNodeRequest) ProtoMessage() {}
+
+func (x *UpdateNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateNodeRequest.ProtoReflect.Descriptor instead.
+func (*UpdateNodeRequest) Descriptor() ([]byte, []int) {
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UpdateNodeRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateNodeRequest) GetDescription() string {
+	if x != nil && x.Description != nil {
+		return *x.Description
+	}
+	return ""
+}
+
+func (x *UpdateNodeRequest) GetStrict() bool {
+	if x != nil && x.Strict != nil {
+		return *x.Strict
+	}
+	return false
+}
+
+// Answer of RegistryService.UpdateNode.
+type UpdateNodeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The node after the change.
+	Node          *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateNodeResponse) Reset() {
+	*x = UpdateNodeResponse{}
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateNodeResponse) ProtoMessage() {}
+
+func (x *UpdateNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateNodeResponse.ProtoReflect.Descriptor instead.
+func (*UpdateNodeResponse) Descriptor() ([]byte, []int) {
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UpdateNodeResponse) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
 // Request of RegistryService.ListNodes.
 type ListNodesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -824,7 +953,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +965,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +978,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{11}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{13}
 }
 
 // Answer of RegistryService.ListNodes.
@@ -863,7 +992,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1004,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1017,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{12}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -911,7 +1040,7 @@ type SetNodeStateRequest struct {
 
 func (x *SetNodeStateRequest) Reset() {
 	*x = SetNodeStateRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1052,7 @@ func (x *SetNodeStateRequest) String() string {
 func (*SetNodeStateRequest) ProtoMessage() {}
 
 func (x *SetNodeStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1065,7 @@ func (x *SetNodeStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeStateRequest.ProtoReflect.Descriptor instead.
 func (*SetNodeStateRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{13}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SetNodeStateRequest) GetId() string {
@@ -964,7 +1093,7 @@ type SetNodeStateResponse struct {
 
 func (x *SetNodeStateResponse) Reset() {
 	*x = SetNodeStateResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -976,7 +1105,7 @@ func (x *SetNodeStateResponse) String() string {
 func (*SetNodeStateResponse) ProtoMessage() {}
 
 func (x *SetNodeStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -989,7 +1118,7 @@ func (x *SetNodeStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeStateResponse.ProtoReflect.Descriptor instead.
 func (*SetNodeStateResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{14}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetNodeStateResponse) GetNode() *Node {
@@ -1010,7 +1139,7 @@ type GrantRightRequest struct {
 
 func (x *GrantRightRequest) Reset() {
 	*x = GrantRightRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1151,7 @@ func (x *GrantRightRequest) String() string {
 func (*GrantRightRequest) ProtoMessage() {}
 
 func (x *GrantRightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1164,7 @@ func (x *GrantRightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRightRequest.ProtoReflect.Descriptor instead.
 func (*GrantRightRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{15}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GrantRightRequest) GetRight() *Right {
@@ -1056,7 +1185,7 @@ type GrantRightResponse struct {
 
 func (x *GrantRightResponse) Reset() {
 	*x = GrantRightResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1197,7 @@ func (x *GrantRightResponse) String() string {
 func (*GrantRightResponse) ProtoMessage() {}
 
 func (x *GrantRightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1210,7 @@ func (x *GrantRightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRightResponse.ProtoReflect.Descriptor instead.
 func (*GrantRightResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GrantRightResponse) GetRight() *Right {
@@ -1100,7 +1229,7 @@ type ListRightsRequest struct {
 
 func (x *ListRightsRequest) Reset() {
 	*x = ListRightsRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1241,7 @@ func (x *ListRightsRequest) String() string {
 func (*ListRightsRequest) ProtoMessage() {}
 
 func (x *ListRightsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1254,7 @@ func (x *ListRightsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRightsRequest.ProtoReflect.Descriptor instead.
 func (*ListRightsRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 // Answer of RegistryService.ListRights.
@@ -1139,7 +1268,7 @@ type ListRightsResponse struct {
 
 func (x *ListRightsResponse) Reset() {
 	*x = ListRightsResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1280,7 @@ func (x *ListRightsResponse) String() string {
 func (*ListRightsResponse) ProtoMessage() {}
 
 func (x *ListRightsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1293,7 @@ func (x *ListRightsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRightsResponse.ProtoReflect.Descriptor instead.
 func (*ListRightsResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{18}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListRightsResponse) GetRights() []*Right {
@@ -1185,7 +1314,7 @@ type RevokeRightRequest struct {
 
 func (x *RevokeRightRequest) Reset() {
 	*x = RevokeRightRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1326,7 @@ func (x *RevokeRightRequest) String() string {
 func (*RevokeRightRequest) ProtoMessage() {}
 
 func (x *RevokeRightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1339,7 @@ func (x *RevokeRightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRightRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRightRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{19}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RevokeRightRequest) GetId() string {
@@ -1229,7 +1358,7 @@ type RevokeRightResponse struct {
 
 func (x *RevokeRightResponse) Reset() {
 	*x = RevokeRightResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1370,7 @@ func (x *RevokeRightResponse) String() string {
 func (*RevokeRightResponse) ProtoMessage() {}
 
 func (x *RevokeRightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1383,7 @@ func (x *RevokeRightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRightResponse.ProtoReflect.Descriptor instead.
 func (*RevokeRightResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{20}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{22}
 }
 
 var File_lienthong_registry_v1_registry_proto protoreflect.FileDescriptor
@@ -1265,7 +1394,7 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\fOrganisation\x12\x1d\n" +
 	"\x04code\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\x04code\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x04name\"\xe1\x02\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x04name\"\xf9\x02\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1f.lienthong.registry.v1.NodeKindR\x04kind\x126\n" +
@@ -1274,7 +1403,8 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\x16certificate_expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x14certificateExpiresAt\x12-\n" +
 	"\x12certificate_serial\x18\x06 \x01(\tR\x11certificateSerial\x129\n" +
 	"\n" +
-	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\x8c\x02\n" +
+	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x16\n" +
+	"\x06strict\x18\b \x01(\bR\x06strict\"\x8c\x02\n" +
 	"\x05Right\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\x06sender\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\x06sender\x12%\n" +
@@ -1290,12 +1420,13 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\achanged\x18\x02 \x01(\x05R\achanged\"\x1a\n" +
 	"\x18ListOrganisationsRequest\"f\n" +
 	"\x19ListOrganisationsResponse\x12I\n" +
-	"\rorganisations\x18\x01 \x03(\v2#.lienthong.registry.v1.OrganisationR\rorganisations\"\x9b\x01\n" +
+	"\rorganisations\x18\x01 \x03(\v2#.lienthong.registry.v1.OrganisationR\rorganisations\"\xb3\x01\n" +
 	"\x11CreateNodeRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x02id\x12?\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1f.lienthong.registry.v1.NodeKindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12*\n" +
-	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdescription\"\xa1\x01\n" +
+	"\vdescription\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\vdescription\x12\x16\n" +
+	"\x06strict\x18\x04 \x01(\bR\x06strict\"\xa1\x01\n" +
 	"\x12CreateNodeResponse\x12/\n" +
 	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12D\n" +
@@ -1305,7 +1436,15 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\x12IssueTokenResponse\x12/\n" +
 	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12D\n" +
-	"\x10token_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0etokenExpiresAt\"\x12\n" +
+	"\x10token_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0etokenExpiresAt\"\x97\x01\n" +
+	"\x11UpdateNodeRequest\x12\x19\n" +
+	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x02id\x12/\n" +
+	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03H\x00R\vdescription\x88\x01\x01\x12\x1b\n" +
+	"\x06strict\x18\x03 \x01(\bH\x01R\x06strict\x88\x01\x01B\x0e\n" +
+	"\f_descriptionB\t\n" +
+	"\a_strict\"E\n" +
+	"\x12UpdateNodeResponse\x12/\n" +
+	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\"\x12\n" +
 	"\x10ListNodesRequest\"F\n" +
 	"\x11ListNodesResponse\x121\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x1b.lienthong.registry.v1.NodeR\x05nodes\"k\n" +
@@ -1335,14 +1474,16 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\x12NODE_STATE_PENDING\x10\x01\x12\x15\n" +
 	"\x11NODE_STATE_ACTIVE\x10\x02\x12\x18\n" +
 	"\x14NODE_STATE_SUSPENDED\x10\x03\x12\x16\n" +
-	"\x12NODE_STATE_REVOKED\x10\x042\xb9\a\n" +
+	"\x12NODE_STATE_REVOKED\x10\x042\x9c\b\n" +
 	"\x0fRegistryService\x12s\n" +
 	"\x10PutOrganisations\x12..lienthong.registry.v1.PutOrganisationsRequest\x1a/.lienthong.registry.v1.PutOrganisationsResponse\x12v\n" +
 	"\x11ListOrganisations\x12/.lienthong.registry.v1.ListOrganisationsRequest\x1a0.lienthong.registry.v1.ListOrganisationsResponse\x12a\n" +
 	"\n" +
 	"CreateNode\x12(.lienthong.registry.v1.CreateNodeRequest\x1a).lienthong.registry.v1.CreateNodeResponse\x12a\n" +
 	"\n" +
-	"IssueToken\x12(.lienthong.registry.v1.IssueTokenRequest\x1a).lienthong.registry.v1.IssueTokenResponse\x12^\n" +
+	"IssueToken\x12(.lienthong.registry.v1.IssueTokenRequest\x1a).lienthong.registry.v1.IssueTokenResponse\x12a\n" +
+	"\n" +
+	"UpdateNode\x12(.lienthong.registry.v1.UpdateNodeRequest\x1a).lienthong.registry.v1.UpdateNodeResponse\x12^\n" +
 	"\tListNodes\x12'.lienthong.registry.v1.ListNodesRequest\x1a(.lienthong.registry.v1.ListNodesResponse\x12g\n" +
 	"\fSetNodeState\x12*.lienthong.registry.v1.SetNodeStateRequest\x1a+.lienthong.registry.v1.SetNodeStateResponse\x12a\n" +
 	"\n" +
@@ -1364,7 +1505,7 @@ func file_lienthong_registry_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_lienthong_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lienthong_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_lienthong_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_lienthong_registry_v1_registry_proto_goTypes = []any{
 	(NodeKind)(0),                     // 0: lienthong.registry.v1.NodeKind
 	(NodeState)(0),                    // 1: lienthong.registry.v1.NodeState
@@ -1379,62 +1520,67 @@ var file_lienthong_registry_v1_registry_proto_goTypes = []any{
 	(*CreateNodeResponse)(nil),        // 10: lienthong.registry.v1.CreateNodeResponse
 	(*IssueTokenRequest)(nil),         // 11: lienthong.registry.v1.IssueTokenRequest
 	(*IssueTokenResponse)(nil),        // 12: lienthong.registry.v1.IssueTokenResponse
-	(*ListNodesRequest)(nil),          // 13: lienthong.registry.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),         // 14: lienthong.registry.v1.ListNodesResponse
-	(*SetNodeStateRequest)(nil),       // 15: lienthong.registry.v1.SetNodeStateRequest
-	(*SetNodeStateResponse)(nil),      // 16: lienthong.registry.v1.SetNodeStateResponse
-	(*GrantRightRequest)(nil),         // 17: lienthong.registry.v1.GrantRightRequest
-	(*GrantRightResponse)(nil),        // 18: lienthong.registry.v1.GrantRightResponse
-	(*ListRightsRequest)(nil),         // 19: lienthong.registry.v1.ListRightsRequest
-	(*ListRightsResponse)(nil),        // 20: lienthong.registry.v1.ListRightsResponse
-	(*RevokeRightRequest)(nil),        // 21: lienthong.registry.v1.RevokeRightRequest
-	(*RevokeRightResponse)(nil),       // 22: lienthong.registry.v1.RevokeRightResponse
-	(*timestamppb.Timestamp)(nil),     // 23: google.protobuf.Timestamp
-	(v1.PacketType)(0),                // 24: lienthong.packet.v1.PacketType
+	(*UpdateNodeRequest)(nil),         // 13: lienthong.registry.v1.UpdateNodeRequest
+	(*UpdateNodeResponse)(nil),        // 14: lienthong.registry.v1.UpdateNodeResponse
+	(*ListNodesRequest)(nil),          // 15: lienthong.registry.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),         // 16: lienthong.registry.v1.ListNodesResponse
+	(*SetNodeStateRequest)(nil),       // 17: lienthong.registry.v1.SetNodeStateRequest
+	(*SetNodeStateResponse)(nil),      // 18: lienthong.registry.v1.SetNodeStateResponse
+	(*GrantRightRequest)(nil),         // 19: lienthong.registry.v1.GrantRightRequest
+	(*GrantRightResponse)(nil),        // 20: lienthong.registry.v1.GrantRightResponse
+	(*ListRightsRequest)(nil),         // 21: lienthong.registry.v1.ListRightsRequest
+	(*ListRightsResponse)(nil),        // 22: lienthong.registry.v1.ListRightsResponse
+	(*RevokeRightRequest)(nil),        // 23: lienthong.registry.v1.RevokeRightRequest
+	(*RevokeRightResponse)(nil),       // 24: lienthong.registry.v1.RevokeRightResponse
+	(*timestamppb.Timestamp)(nil),     // 25: google.protobuf.Timestamp
+	(v1.PacketType)(0),                // 26: lienthong.packet.v1.PacketType
 }
 var file_lienthong_registry_v1_registry_proto_depIdxs = []int32{
 	0,  // 0: lienthong.registry.v1.Node.kind:type_name -> lienthong.registry.v1.NodeKind
 	1,  // 1: lienthong.registry.v1.Node.state:type_name -> lienthong.registry.v1.NodeState
-	23, // 2: lienthong.registry.v1.Node.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	23, // 3: lienthong.registry.v1.Node.created_at:type_name -> google.protobuf.Timestamp
-	24, // 4: lienthong.registry.v1.Right.types:type_name -> lienthong.packet.v1.PacketType
-	23, // 5: lienthong.registry.v1.Right.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 2: lienthong.registry.v1.Node.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	25, // 3: lienthong.registry.v1.Node.created_at:type_name -> google.protobuf.Timestamp
+	26, // 4: lienthong.registry.v1.Right.types:type_name -> lienthong.packet.v1.PacketType
+	25, // 5: lienthong.registry.v1.Right.expires_at:type_name -> google.protobuf.Timestamp
 	2,  // 6: lienthong.registry.v1.PutOrganisationsRequest.organisations:type_name -> lienthong.registry.v1.Organisation
 	2,  // 7: lienthong.registry.v1.ListOrganisationsResponse.organisations:type_name -> lienthong.registry.v1.Organisation
 	0,  // 8: lienthong.registry.v1.CreateNodeRequest.kind:type_name -> lienthong.registry.v1.NodeKind
 	3,  // 9: lienthong.registry.v1.CreateNodeResponse.node:type_name -> lienthong.registry.v1.Node
-	23, // 10: lienthong.registry.v1.CreateNodeResponse.token_expires_at:type_name -> google.protobuf.Timestamp
+	25, // 10: lienthong.registry.v1.CreateNodeResponse.token_expires_at:type_name -> google.protobuf.Timestamp
 	3,  // 11: lienthong.registry.v1.IssueTokenResponse.node:type_name -> lienthong.registry.v1.Node
-	23, // 12: lienthong.registry.v1.IssueTokenResponse.token_expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 13: lienthong.registry.v1.ListNodesResponse.nodes:type_name -> lienthong.registry.v1.Node
-	1,  // 14: lienthong.registry.v1.SetNodeStateRequest.state:type_name -> lienthong.registry.v1.NodeState
-	3,  // 15: lienthong.registry.v1.SetNodeStateResponse.node:type_name -> lienthong.registry.v1.Node
-	4,  // 16: lienthong.registry.v1.GrantRightRequest.right:type_name -> lienthong.registry.v1.Right
-	4,  // 17: lienthong.registry.v1.GrantRightResponse.right:type_name -> lienthong.registry.v1.Right
-	4,  // 18: lienthong.registry.v1.ListRightsResponse.rights:type_name -> lienthong.registry.v1.Right
-	5,  // 19: lienthong.registry.v1.RegistryService.PutOrganisations:input_type -> lienthong.registry.v1.PutOrganisationsRequest
-	7,  // 20: lienthong.registry.v1.RegistryService.ListOrganisations:input_type -> lienthong.registry.v1.ListOrganisationsRequest
-	9,  // 21: lienthong.registry.v1.RegistryService.CreateNode:input_type -> lienthong.registry.v1.CreateNodeRequest
-	11, // 22: lienthong.registry.v1.RegistryService.IssueToken:input_type -> lienthong.registry.v1.IssueTokenRequest
-	13, // 23: lienthong.registry.v1.RegistryService.ListNodes:input_type -> lienthong.registry.v1.ListNodesRequest
-	15, // 24: lienthong.registry.v1.RegistryService.SetNodeState:input_type -> lienthong.registry.v1.SetNodeStateRequest
-	17, // 25: lienthong.registry.v1.RegistryService.GrantRight:input_type -> lienthong.registry.v1.GrantRightRequest
-	19, // 26: lienthong.registry.v1.RegistryService.ListRights:input_type -> lienthong.registry.v1.ListRightsRequest
-	21, // 27: lienthong.registry.v1.RegistryService.RevokeRight:input_type -> lienthong.registry.v1.RevokeRightRequest
-	6,  // 28: lienthong.registry.v1.RegistryService.PutOrganisations:output_type -> lienthong.registry.v1.PutOrganisationsResponse
-	8,  // 29: lienthong.registry.v1.RegistryService.ListOrganisations:output_type -> lienthong.registry.v1.ListOrganisationsResponse
-	10, // 30: lienthong.registry.v1.RegistryService.CreateNode:output_type -> lienthong.registry.v1.CreateNodeResponse
-	12, // 31: lienthong.registry.v1.RegistryService.IssueToken:output_type -> lienthong.registry.v1.IssueTokenResponse
-	14, // 32: lienthong.registry.v1.RegistryService.ListNodes:output_type -> lienthong.registry.v1.ListNodesResponse
-	16, // 33: lienthong.registry.v1.RegistryService.SetNodeState:output_type -> lienthong.registry.v1.SetNodeStateResponse
-	18, // 34: lienthong.registry.v1.RegistryService.GrantRight:output_type -> lienthong.registry.v1.GrantRightResponse
-	20, // 35: lienthong.registry.v1.RegistryService.ListRights:output_type -> lienthong.registry.v1.ListRightsResponse
-	22, // 36: lienthong.registry.v1.RegistryService.RevokeRight:output_type -> lienthong.registry.v1.RevokeRightResponse
-	28, // [28:37] is the sub-list for method output_type
-	19, // [19:28] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	25, // 12: lienthong.registry.v1.IssueTokenResponse.token_expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 13: lienthong.registry.v1.UpdateNodeResponse.node:type_name -> lienthong.registry.v1.Node
+	3,  // 14: lienthong.registry.v1.ListNodesResponse.nodes:type_name -> lienthong.registry.v1.Node
+	1,  // 15: lienthong.registry.v1.SetNodeStateRequest.state:type_name -> lienthong.registry.v1.NodeState
+	3,  // 16: lienthong.registry.v1.SetNodeStateResponse.node:type_name -> lienthong.registry.v1.Node
+	4,  // 17: lienthong.registry.v1.GrantRightRequest.right:type_name -> lienthong.registry.v1.Right
+	4,  // 18: lienthong.registry.v1.GrantRightResponse.right:type_name -> lienthong.registry.v1.Right
+	4,  // 19: lienthong.registry.v1.ListRightsResponse.rights:type_name -> lienthong.registry.v1.Right
+	5,  // 20: lienthong.registry.v1.RegistryService.PutOrganisations:input_type -> lienthong.registry.v1.PutOrganisationsRequest
+	7,  // 21: lienthong.registry.v1.RegistryService.ListOrganisations:input_type -> lienthong.registry.v1.ListOrganisationsRequest
+	9,  // 22: lienthong.registry.v1.RegistryService.CreateNode:input_type -> lienthong.registry.v1.CreateNodeRequest
+	11, // 23: lienthong.registry.v1.RegistryService.IssueToken:input_type -> lienthong.registry.v1.IssueTokenRequest
+	13, // 24: lienthong.registry.v1.RegistryService.UpdateNode:input_type -> lienthong.registry.v1.UpdateNodeRequest
+	15, // 25: lienthong.registry.v1.RegistryService.ListNodes:input_type -> lienthong.registry.v1.ListNodesRequest
+	17, // 26: lienthong.registry.v1.RegistryService.SetNodeState:input_type -> lienthong.registry.v1.SetNodeStateRequest
+	19, // 27: lienthong.registry.v1.RegistryService.GrantRight:input_type -> lienthong.registry.v1.GrantRightRequest
+	21, // 28: lienthong.registry.v1.RegistryService.ListRights:input_type -> lienthong.registry.v1.ListRightsRequest
+	23, // 29: lienthong.registry.v1.RegistryService.RevokeRight:input_type -> lienthong.registry.v1.RevokeRightRequest
+	6,  // 30: lienthong.registry.v1.RegistryService.PutOrganisations:output_type -> lienthong.registry.v1.PutOrganisationsResponse
+	8,  // 31: lienthong.registry.v1.RegistryService.ListOrganisations:output_type -> lienthong.registry.v1.ListOrganisationsResponse
+	10, // 32: lienthong.registry.v1.RegistryService.CreateNode:output_type -> lienthong.registry.v1.CreateNodeResponse
+	12, // 33: lienthong.registry.v1.RegistryService.IssueToken:output_type -> lienthong.registry.v1.IssueTokenResponse
+	14, // 34: lienthong.registry.v1.RegistryService.UpdateNode:output_type -> lienthong.registry.v1.UpdateNodeResponse
+	16, // 35: lienthong.registry.v1.RegistryService.ListNodes:output_type -> lienthong.registry.v1.ListNodesResponse
+	18, // 36: lienthong.registry.v1.RegistryService.SetNodeState:output_type -> lienthong.registry.v1.SetNodeStateResponse
+	20, // 37: lienthong.registry.v1.RegistryService.GrantRight:output_type -> lienthong.registry.v1.GrantRightResponse
+	22, // 38: lienthong.registry.v1.RegistryService.ListRights:output_type -> lienthong.registry.v1.ListRightsResponse
+	24, // 39: lienthong.registry.v1.RegistryService.RevokeRight:output_type -> lienthong.registry.v1.RevokeRightResponse
+	30, // [30:40] is the sub-list for method output_type
+	20, // [20:30] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_lienthong_registry_v1_registry_proto_init() }
@@ -1442,13 +1588,14 @@ func file_lienthong_registry_v1_registry_proto_init() {
 	if File_lienthong_registry_v1_registry_proto != nil {
 		return
 	}
+	file_lienthong_registry_v1_registry_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lienthong_registry_v1_registry_proto_rawDesc), len(file_lienthong_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

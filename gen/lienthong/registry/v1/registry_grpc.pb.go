@@ -23,6 +23,7 @@ const (
 	RegistryService_ListOrganisations_FullMethodName = "/lienthong.registry.v1.RegistryService/ListOrganisations"
 	RegistryService_CreateNode_FullMethodName        = "/lienthong.registry.v1.RegistryService/CreateNode"
 	RegistryService_IssueToken_FullMethodName        = "/lienthong.registry.v1.RegistryService/IssueToken"
+	RegistryService_UpdateNode_FullMethodName        = "/lienthong.registry.v1.RegistryService/UpdateNode"
 	RegistryService_ListNodes_FullMethodName         = "/lienthong.registry.v1.RegistryService/ListNodes"
 	RegistryService_SetNodeState_FullMethodName      = "/lienthong.registry.v1.RegistryService/SetNodeState"
 	RegistryService_GrantRight_FullMethodName        = "/lienthong.registry.v1.RegistryService/GrantRight"
@@ -46,6 +47,9 @@ type RegistryServiceClient interface {
 	// lost, or one that has lost its key or let its certificate end. An earlier token
 	// that was not used is void; a certificate stays good until the token is used.
 	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error)
+	// Changes what a node is said to be and how its packets are read. What is not
+	// given stays as it is.
+	UpdateNode(ctx context.Context, in *UpdateNodeRequest, opts ...grpc.CallOption) (*UpdateNodeResponse, error)
 	// Lists nodes by id.
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
 	// Suspends a node, brings it back, or revokes it for good. Its live streams end.
@@ -100,6 +104,16 @@ func (c *registryServiceClient) IssueToken(ctx context.Context, in *IssueTokenRe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(IssueTokenResponse)
 	err := c.cc.Invoke(ctx, RegistryService_IssueToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registryServiceClient) UpdateNode(ctx context.Context, in *UpdateNodeRequest, opts ...grpc.CallOption) (*UpdateNodeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateNodeResponse)
+	err := c.cc.Invoke(ctx, RegistryService_UpdateNode_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +186,9 @@ type RegistryServiceServer interface {
 	// lost, or one that has lost its key or let its certificate end. An earlier token
 	// that was not used is void; a certificate stays good until the token is used.
 	IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error)
+	// Changes what a node is said to be and how its packets are read. What is not
+	// given stays as it is.
+	UpdateNode(context.Context, *UpdateNodeRequest) (*UpdateNodeResponse, error)
 	// Lists nodes by id.
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)
 	// Suspends a node, brings it back, or revokes it for good. Its live streams end.
@@ -203,6 +220,9 @@ func (UnimplementedRegistryServiceServer) CreateNode(context.Context, *CreateNod
 }
 func (UnimplementedRegistryServiceServer) IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method IssueToken not implemented")
+}
+func (UnimplementedRegistryServiceServer) UpdateNode(context.Context, *UpdateNodeRequest) (*UpdateNodeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateNode not implemented")
 }
 func (UnimplementedRegistryServiceServer) ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNodes not implemented")
@@ -308,6 +328,24 @@ func _RegistryService_IssueToken_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(RegistryServiceServer).IssueToken(ctx, req.(*IssueTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistryService_UpdateNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateNodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistryServiceServer).UpdateNode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistryService_UpdateNode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistryServiceServer).UpdateNode(ctx, req.(*UpdateNodeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -424,6 +462,10 @@ var RegistryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "IssueToken",
 			Handler:    _RegistryService_IssueToken_Handler,
+		},
+		{
+			MethodName: "UpdateNode",
+			Handler:    _RegistryService_UpdateNode_Handler,
 		},
 		{
 			MethodName: "ListNodes",
