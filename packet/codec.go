@@ -2,11 +2,10 @@ package packet
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 
-	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
@@ -30,10 +29,10 @@ const (
 // Codec reads and writes packets, answers and deliveries. It may be used from
 // many goroutines at once.
 type Codec struct {
-	options   Options
-	schema    schema
-	validator protovalidate.Validator
-	steps     sync.Pool // of *[]step: the largest thing that every reading needs
+	options  Options
+	schema   schema
+	types    map[packetv1.PacketType]*message
+	readings sync.Pool // of *reading
 }
 
 // NewCodec builds the tables and compiles the rules. An error means that the
@@ -49,30 +48,27 @@ func NewCodec(options Options) (*Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	validator, err := protovalidate.New(protovalidate.WithMessages(documents()...), protovalidate.WithDisableLazy())
-	if err != nil {
-		return nil, fmt.Errorf("compile the rules of the packets: %w", err)
+	c := &Codec{options: options, schema: schema, types: map[packetv1.PacketType]*message{}}
+	for _, s := range c.packets() {
+		c.types[s.Type] = s
 	}
-	return &Codec{options: options, schema: schema, validator: validator}, nil
+	return c, nil
 }
 
 // Decode reads and validates a packet of a known type. It returns an
 // *InvalidError with every finding where the packet is refused; other errors mean
 // that the caller asked for a type or format that there is not.
 func (c *Codec) Decode(typ packetv1.PacketType, format exchangev1.Format, content []byte) (*Packet, error) {
-	s := c.schema.of(typ)
+	s := c.types[typ]
 	if s == nil {
 		return nil, fmt.Errorf("no packet of type %s", typ)
 	}
-	m, err := newMessage(s.desc)
-	if err != nil {
-		return nil, err
-	}
+	m := record{reflect.New(s.typ).Elem()}
 	warnings, err := c.decode(s, m, format, content)
 	if err != nil {
 		return nil, err
 	}
-	return &Packet{Type: typ, Message: m.Interface(), Warnings: warnings, schema: s}, nil
+	return &Packet{Type: typ, Message: m.message(), Warnings: warnings, schema: s}, nil
 }
 
 // DecodeMessage reads into m any message that has a document option, and returns
@@ -83,7 +79,7 @@ func (c *Codec) DecodeMessage(m proto.Message, format exchangev1.Format, content
 		return nil, err
 	}
 	proto.Reset(m)
-	return c.decode(s, m.ProtoReflect(), format, content)
+	return c.decode(s, recordOf(m), format, content)
 }
 
 // Encode writes a message in the standard's order and spelling. The message has
@@ -95,9 +91,9 @@ func (c *Codec) Encode(m proto.Message, format exchangev1.Format) ([]byte, error
 	}
 	switch format {
 	case exchangev1.Format_FORMAT_XML:
-		return writeXML(s, m.ProtoReflect())
+		return writeXML(s, recordOf(m))
 	case exchangev1.Format_FORMAT_JSON:
-		return writeJSON(s, m.ProtoReflect())
+		return writeJSON(s, recordOf(m))
 	case exchangev1.Format_FORMAT_PROTOBUF:
 		content, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 		if err != nil {
@@ -121,18 +117,9 @@ func (c *Codec) tableOf(m proto.Message) (*message, error) {
 	return s, nil
 }
 
-func (c *Codec) decode(s *message, m protoreflect.Message, format exchangev1.Format, content []byte) ([]*packetv1.Finding, error) {
-	r := &reading{options: c.options}
-	steps, ok := c.steps.Get().(*[]step)
-	if !ok {
-		steps = new(make([]step, 0, typicalSteps))
-	}
-	r.steps = *steps
-	defer func() {
-		*steps = r.steps
-		c.steps.Put(steps)
-	}()
-	r.root(s)
+func (c *Codec) decode(s *message, m record, format exchangev1.Format, content []byte) ([]*packetv1.Finding, error) {
+	r := c.reading(s)
+	defer c.release(r)
 	if size := len(content); size > c.options.ContentBytes {
 		r.fail(0, ruleSize, "", textSize(size, c.options.ContentBytes))
 		return r.result()
@@ -148,9 +135,27 @@ func (c *Codec) decode(s *message, m protoreflect.Message, format exchangev1.For
 		return nil, fmt.Errorf("no format %s to read", format)
 	}
 	if !r.stopped {
-		if err := c.validate(r, s, m); err != nil {
-			return nil, err
-		}
+		w := walk{reading: r}
+		w.message(s, m)
 	}
 	return r.result()
+}
+
+// reading returns a reading, an earlier one where there is one: the room it needs is
+// then there already.
+func (c *Codec) reading(s *message) *reading {
+	r, ok := c.readings.Get().(*reading)
+	if !ok {
+		r = &reading{steps: make([]step, 0, typicalSteps), open: make([]string, 0, maxDepth)}
+	}
+	r.options = c.options
+	r.root(s)
+	return r
+}
+
+// release takes a reading back, and with it all that refers to what was read.
+func (c *Codec) release(r *reading) {
+	clear(r.open[:cap(r.open)])
+	*r = reading{steps: r.steps[:0], open: r.open[:0]}
+	c.readings.Put(r)
 }

@@ -3,8 +3,6 @@ package packet
 import (
 	"strings"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
@@ -25,7 +23,7 @@ func newJSONReader(r *reading, content []byte) *jsonReader {
 }
 
 // readJSON reads a whole text into m.
-func readJSON(r *reading, s *message, m protoreflect.Message, content []byte) {
+func readJSON(r *reading, s *message, m record, content []byte) {
 	j := newJSONReader(r, content)
 	if c := j.scan.peek(); c != '{' {
 		if c != 0 {
@@ -171,13 +169,7 @@ func (j *jsonReader) item(fr *frame, f *field, at int) {
 	switch {
 	case f.kind == kindPart && c == '{':
 		j.scan.enter('{')
-		var v protoreflect.Value
-		if f.repeated {
-			v = fr.message.Mutable(f.desc).List().AppendMutable()
-		} else {
-			v = fr.message.Mutable(f.desc)
-		}
-		j.members(&frame{table: f.part, message: v.Message(), step: at})
+		j.members(&frame{table: f.part, message: fr.message.add(f), step: at})
 	case c == '[':
 		j.fail(at, ruleType, "", textNotArray())
 		j.scan.skip()
@@ -194,8 +186,8 @@ func (j *jsonReader) item(fr *frame, f *field, at int) {
 		if j.scan.defect != nil {
 			return
 		}
-		if v, ok := j.value(at, sent); ok {
-			fr.store(f, v)
+		if v, ok := j.read(at, sent); ok {
+			fr.message.set(f, v)
 		}
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
@@ -16,22 +14,23 @@ type jsonWriter struct {
 }
 
 // writeJSON writes a message as one object.
-func writeJSON(s *message, m protoreflect.Message) ([]byte, error) {
-	w := &jsonWriter{b: make([]byte, 0, typicalBytes)}
+func writeJSON(s *message, m record) ([]byte, error) {
+	w := &jsonWriter{b: make([]byte, 0, typicalBytes+room(s, m))}
 	if err := w.message(s, m); err != nil {
 		return nil, fmt.Errorf("write %s as JSON: %w", s.name, err)
 	}
 	return w.b, nil
 }
 
-func (w *jsonWriter) message(s *message, m protoreflect.Message) error {
+func (w *jsonWriter) message(s *message, m record) error {
 	w.b = append(w.b, '{')
 	kept := keptOf(s, m)
 	same := byName(kept.all)
 	w.unknowns(same, kept.after(nil), 0)
 	for _, f := range s.fields {
 		if f.written(m) {
-			w.name(f.name)
+			w.comma()
+			w.b = append(w.b, f.member...)
 			if err := w.field(f, m); err != nil {
 				return err
 			}
@@ -56,15 +55,14 @@ func (w *jsonWriter) comma() {
 	}
 }
 
-func (w *jsonWriter) field(f *field, m protoreflect.Message) error {
+func (w *jsonWriter) field(f *field, m record) error {
 	if !f.repeated {
-		return w.value(f, m.Get(f.desc))
+		return w.value(f, m, 0)
 	}
 	w.b = append(w.b, '[')
-	list := m.Get(f.desc).List()
-	for i := range list.Len() {
+	for i := range m.size(f) {
 		w.comma()
-		if err := w.value(f, list.Get(i)); err != nil {
+		if err := w.value(f, m, i); err != nil {
 			return err
 		}
 	}
@@ -72,16 +70,18 @@ func (w *jsonWriter) field(f *field, m protoreflect.Message) error {
 	return nil
 }
 
-func (w *jsonWriter) value(f *field, v protoreflect.Value) error {
-	switch f.kind {
-	case kindPart:
-		return w.message(f.part, v.Message())
-	case kindInteger:
-		w.b = strconv.AppendInt(w.b, v.Int(), 10)
-	case kindBoolean:
-		w.b = strconv.AppendBool(w.b, v.Bool())
-	case kindDatetime:
-		stamp, err := stampOf(f, v)
+// value writes what a field holds; the item of an index, where it repeats.
+func (w *jsonWriter) value(f *field, m record, index int) error {
+	switch {
+	case f.kind == kindPart:
+		part, _ := m.part(f, index)
+		return w.message(f.part, part)
+	case f.kind == kindInteger:
+		w.b = strconv.AppendInt(w.b, m.integer(f), 10)
+	case f.kind == kindBoolean:
+		w.b = strconv.AppendBool(w.b, m.boolean(f))
+	case f.kind == kindDatetime:
+		stamp, err := stampOf(f, m)
 		if err != nil {
 			return err
 		}
@@ -90,10 +90,12 @@ func (w *jsonWriter) value(f *field, v protoreflect.Value) error {
 			w.b = appendDate(w.b, stamp)
 		}
 		w.b = append(w.b, '"')
-	case kindDecimal:
-		w.decimal(v.String())
+	case f.repeated:
+		w.str(m.item(f, index))
+	case f.kind == kindDecimal:
+		w.decimal(m.text(f))
 	default:
-		w.str(v.String())
+		w.str(m.text(f))
 	}
 	return nil
 }

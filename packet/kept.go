@@ -1,10 +1,6 @@
 package packet
 
-import (
-	"google.golang.org/protobuf/reflect/protoreflect"
-
-	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
-)
+import packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 
 // kept is the unknown elements of a message, on their way out.
 type kept struct {
@@ -12,18 +8,11 @@ type kept struct {
 	all   []*packetv1.UnknownElement
 }
 
-func keptOf(s *message, m protoreflect.Message) kept {
-	if s.unknowns == nil || !m.Has(s.unknowns) {
-		return kept{}
+func keptOf(s *message, m record) kept {
+	if all := m.unknowns(s); all != nil && len(*all) > 0 {
+		return kept{table: s, all: *all}
 	}
-	list := m.Get(s.unknowns).List()
-	all := make([]*packetv1.UnknownElement, 0, list.Len())
-	for i := range list.Len() {
-		if u, ok := list.Get(i).Message().Interface().(*packetv1.UnknownElement); ok {
-			all = append(all, u)
-		}
-	}
-	return kept{table: s, all: all}
+	return kept{}
 }
 
 // after returns what is written after a field; nil stands for the start. What

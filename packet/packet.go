@@ -1,12 +1,9 @@
 package packet
 
 import (
-	"fmt"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
@@ -29,7 +26,7 @@ const dossierCode = "DocCode"
 func (p *Packet) Subject() string {
 	if p.schema != nil {
 		if f, ok := p.schema.exact[dossierCode]; ok {
-			return strings.Clone(DossierKey(p.Message.ProtoReflect().Get(f.desc).String())) // not the whole text with it
+			return strings.Clone(DossierKey(recordOf(p.Message).text(f))) // not the whole text with it
 		}
 	}
 	return p.Organisation().String()
@@ -44,7 +41,7 @@ func (p *Packet) Organisation() Organisation {
 		if f.kind != kindOrganisation {
 			continue
 		}
-		o, err := ParseOrganisation(p.Message.ProtoReflect().Get(f.desc).String())
+		o, err := ParseOrganisation(recordOf(p.Message).text(f))
 		if err != nil {
 			return Organisation{} // cannot be: Decode refuses such packets
 		}
@@ -66,13 +63,4 @@ func StatusCode(status int32) (*packetv1.Code, bool) {
 		}
 	}
 	return nil, false
-}
-
-// newMessage returns an empty message of the generated type.
-func newMessage(desc protoreflect.MessageDescriptor) (protoreflect.Message, error) {
-	typ, err := protoregistry.GlobalTypes.FindMessageByName(desc.FullName())
-	if err != nil {
-		return nil, fmt.Errorf("message %s: %w", desc.FullName(), err)
-	}
-	return typ.New(), nil
 }

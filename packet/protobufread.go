@@ -6,20 +6,19 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
 // readProtobuf reads the wire format into m, and checks what XML and JSON cannot
 // express or would have refused: whatever comes this way can be written in both.
-func readProtobuf(r *reading, s *message, m protoreflect.Message, content []byte) {
+func readProtobuf(r *reading, s *message, m record, content []byte) {
 	left := maxElements
 	if d := weigh(s.desc, content, 1, &left); d != nil {
 		r.stop(d)
 		return
 	}
-	if err := proto.Unmarshal(content, m.Interface()); err != nil {
+	if err := proto.Unmarshal(content, m.message()); err != nil {
 		r.stop(&defect{rule: ruleSyntax, text: text{"not a Protobuf message of this type", "không phải thông điệp Protobuf thuộc loại này"}})
 		return
 	}
@@ -84,17 +83,17 @@ func (p *protobufReader) count(depth int) bool {
 	return !p.stopped
 }
 
-func (p *protobufReader) message(s *message, m protoreflect.Message, at, depth int) {
+func (p *protobufReader) message(s *message, m record, at, depth int) {
 	if !p.count(depth) {
 		return
 	}
-	p.later(m, at)
+	p.later(m.message(), at)
 	for _, f := range s.fields {
 		if f.repeated {
 			p.list(f, m, at, depth)
 			continue
 		}
-		if m.Has(f.desc) || f.Required {
+		if m.has(f) || f.Required {
 			p.field(f, m, at, depth)
 		}
 	}
@@ -102,86 +101,80 @@ func (p *protobufReader) message(s *message, m protoreflect.Message, at, depth i
 }
 
 // later reports fields of later versions: XML and JSON will not have them.
-func (p *protobufReader) later(m protoreflect.Message, at int) {
-	if len(m.GetUnknown()) > 0 {
+func (p *protobufReader) later(m proto.Message, at int) {
+	if len(m.ProtoReflect().GetUnknown()) > 0 {
 		p.tolerate(p.path(at), 0, remark{rule: ruleProtobuf, text: p.say(textWire())})
 	}
 }
 
 // field checks a field that does not repeat.
-func (p *protobufReader) field(f *field, m protoreflect.Message, parent, depth int) {
+func (p *protobufReader) field(f *field, m record, parent, depth int) {
 	if f.kind != kindPart && !p.count(depth+1) {
 		return
 	}
 	at := p.enter(parent, f, 0, 0)
-	v := m.Get(f.desc)
 	switch {
-	case f.kind == kindPart && m.Has(f.desc):
-		p.message(f.part, v.Message(), at, depth+1)
-	case f.kind == kindDatetime && m.Has(f.desc):
+	case f.kind == kindPart && m.has(f):
+		part, _ := m.part(f, 0)
+		p.message(f.part, part, at, depth+1)
+	case f.kind == kindDatetime && m.has(f):
 		p.datetime(at, m)
 	case f.kind == kindDatetime && f.Nullable:
 	case f.kind == kindDatetime, f.kind == kindPart:
 		p.fail(at, ruleRequired, "", textRequired(f))
+	case f.kind == kindInteger, f.kind == kindBoolean:
 	default:
-		if kept, ok := p.scalar(at, v); ok {
-			m.Set(f.desc, kept)
+		if kept, ok := p.text(at, m.text(f)); ok {
+			m.set(f, kept)
 		}
 	}
 }
 
 // list checks a field that repeats.
-func (p *protobufReader) list(f *field, m protoreflect.Message, parent, depth int) {
-	list := m.Get(f.desc).List()
-	if list.Len() == 0 && f.Required {
+func (p *protobufReader) list(f *field, m record, parent, depth int) {
+	if m.size(f) == 0 && f.Required {
 		p.fail(p.enter(parent, f, noItem, 0), ruleRequired, "", textRequired(f))
 	}
-	for i := range list.Len() {
+	for i := range m.size(f) {
 		if p.stopped {
 			return
 		}
 		at := p.enter(parent, f, i, 0)
 		if f.kind == kindPart {
-			p.message(f.part, list.Get(i).Message(), at, depth+1)
+			part, _ := m.part(f, i)
+			p.message(f.part, part, at, depth+1)
 		} else if p.count(depth + 1) {
-			if kept, ok := p.scalar(at, list.Get(i)); ok {
-				list.Set(i, kept)
+			if kept, ok := p.text(at, m.item(f, i)); ok {
+				m.at(f).Index(i).SetString(kept.text)
 			}
 		}
 	}
 }
 
-// scalar checks a text as if it had been read, and returns how it is kept; false
+// text checks a text as if it had been read, and returns how it is kept; false
 // where it stays as it is.
-func (p *protobufReader) scalar(at int, v protoreflect.Value) (protoreflect.Value, bool) {
-	f := p.steps[at].field
-	switch f.kind {
-	case kindInteger, kindBoolean:
-		return v, false
-	case kindDecimal:
-		if s := v.String(); s != "" && (!isPlainDecimal(s) || len(s) > maxDigits) {
-			p.fail(at, ruleDecimal, s, textDecimal())
-			return v, false
-		}
+func (p *protobufReader) text(at int, s string) (value, bool) {
+	if f := p.steps[at].field; f.kind == kindDecimal && s != "" && (!isPlainDecimal(s) || len(s) > maxDigits) {
+		p.fail(at, ruleDecimal, s, textDecimal())
+		return value{}, false
 	}
-	kept, ok := p.value(at, scalar{text: v.String()})
-	return kept, ok && kept.String() != v.String()
+	kept, ok := p.read(at, scalar{text: s})
+	return kept, ok && kept.text != s
 }
 
 // datetime checks a time of a message, and cuts it to the milliseconds that can
 // be written.
-func (p *protobufReader) datetime(at int, m protoreflect.Message) {
+func (p *protobufReader) datetime(at int, m record) {
 	f := p.steps[at].field
-	v := m.Get(f.desc)
-	p.later(v.Message(), at)
-	stamp, ok := v.Message().Interface().(*timestamppb.Timestamp)
-	if !ok || !stamp.IsValid() {
+	stamp := m.stamp(f)
+	p.later(stamp, at)
+	if !stamp.IsValid() {
 		p.fail(at, ruleDatetime, "", textStamp())
 		return
 	}
 	if isUnset(stamp.AsTime()) {
 		p.unset(at, stamp.AsTime().Format(time.RFC3339))
-		m.Clear(f.desc)
+		m.clear(f)
 		return
 	}
 	if !writable(stamp.AsTime()) {
@@ -197,7 +190,7 @@ func (p *protobufReader) datetime(at int, m protoreflect.Message) {
 
 // unknowns checks the unknown elements of a message: their names may not be
 // those of fields, and what they hold must be what they say.
-func (p *protobufReader) unknowns(s *message, m protoreflect.Message, at, depth int) {
+func (p *protobufReader) unknowns(s *message, m record, at, depth int) {
 	for _, u := range keptOf(s, m).all {
 		path := p.strayPath(&stray{step: at, name: u.GetName()})
 		known, _ := s.find(u.GetName())
@@ -215,7 +208,7 @@ func (p *protobufReader) unknown(u *packetv1.UnknownElement, at, depth int) bool
 	if !p.count(depth) {
 		return true // reported already
 	}
-	p.later(u.ProtoReflect(), at)
+	p.later(u, at)
 	s := u.GetText()
 	ok := legal(s) && len(s) <= p.options.TextBytes
 	switch u.GetKind() {

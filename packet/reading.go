@@ -3,8 +3,6 @@ package packet
 import (
 	"strconv"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
@@ -25,6 +23,7 @@ type reading struct {
 	json  bool
 	table *message // of the root
 	steps []step
+	open  []string // room for the names of elements that are open
 	found []found
 	// violations and warnings count the findings, also those that are not kept.
 	violations, warnings int
@@ -128,7 +127,7 @@ func (r *reading) stop(d *defect) {
 // frame is a message that is being read.
 type frame struct {
 	table   *message
-	message protoreflect.Message
+	message record
 	step    int
 	seen    uint64 // bits by field.index
 	last    *field // nil at the start
@@ -174,7 +173,7 @@ func (fr *frame) next(name string) *field {
 func (r *reading) begin(fr *frame, f *field, offset int) (at int, ok bool) {
 	index := 0
 	if f.repeated {
-		index = fr.message.Get(f.desc).List().Len()
+		index = fr.message.size(f)
 	} else if fr.seen&f.bit() != 0 {
 		r.refuse(r.path(fr.step)+"."+f.name, offset, remark{rule: ruleRepeated, text: textRepeated(f.name)})
 		return 0, false
@@ -187,7 +186,7 @@ func (r *reading) begin(fr *frame, f *field, offset int) (at int, ok bool) {
 // keep takes an element the standard does not know and reports it.
 func (r *reading) keep(fr *frame, u *packetv1.UnknownElement, offset int) {
 	t := textUnknown(fr.table.name)
-	if fr.table.unknowns == nil {
+	if fr.table.unknowns < 0 {
 		t = textIgnored(fr.table.name)
 	}
 	r.tolerate(r.strayPath(&stray{step: fr.step, name: u.GetName()}), offset, remark{rule: ruleUnknown, text: r.say(t), sent: cut(u.GetName())})
@@ -257,10 +256,10 @@ func (r *reading) close(fr *frame) {
 // settle stores unknown elements as they will be read again: each after an
 // element that is written, in the order in which those are written.
 func (fr *frame) settle() {
-	if len(fr.unknown) == 0 || fr.table.unknowns == nil {
+	all := fr.message.unknowns(fr.table)
+	if len(fr.unknown) == 0 || all == nil {
 		return
 	}
-	list := fr.message.Mutable(fr.table.unknowns).List()
 	for from := -1; from < len(fr.table.fields); from++ {
 		after := ""
 		if from >= 0 {
@@ -272,13 +271,13 @@ func (fr *frame) settle() {
 			}
 			kept := &packetv1.UnknownElement{Name: u.GetName(), Kind: u.GetKind(), Text: u.GetText(), Children: u.GetChildren()}
 			kept.After = fr.table.lastWritten(fr.message, from)
-			list.Append(protoreflect.ValueOfMessage(kept.ProtoReflect()))
+			*all = append(*all, kept)
 		}
 	}
 }
 
 // lastWritten returns the name of the last field up to an index that is written.
-func (m *message) lastWritten(message protoreflect.Message, upTo int) string {
+func (m *message) lastWritten(message record, upTo int) string {
 	for i := upTo; i >= 0; i-- {
 		if m.fields[i].written(message) {
 			return m.fields[i].name
@@ -288,9 +287,9 @@ func (m *message) lastWritten(message protoreflect.Message, upTo int) string {
 }
 
 // written reports whether a field of a message is written at all.
-func (f *field) written(m protoreflect.Message) bool {
+func (f *field) written(m record) bool {
 	if f.repeated {
-		return m.Get(f.desc).List().Len() > 0
+		return m.size(f) > 0
 	}
-	return f.Required || m.Has(f.desc)
+	return f.Required || m.has(f)
 }

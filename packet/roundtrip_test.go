@@ -20,20 +20,23 @@ import (
 // messages draws packets that are valid, by the descriptors.
 func messages(typ packetv1.PacketType) *rapid.Generator[proto.Message] {
 	return rapid.Custom(func(t *rapid.T) proto.Message {
-		var m proto.Message
-		switch typ {
-		case dossier:
-			m = &packetv1.MSyncDocument{}
-		case progress:
-			m = &packetv1.MDocumentTraces{}
-		case survey:
-			m = &packetv1.MVotes{}
-		default:
-			m = &packetv1.MStatistic{}
-		}
+		m := emptyMessage(typ)
 		fill(t, m.ProtoReflect())
 		return m
 	})
+}
+
+func emptyMessage(typ packetv1.PacketType) proto.Message {
+	switch typ {
+	case dossier:
+		return &packetv1.MSyncDocument{}
+	case progress:
+		return &packetv1.MDocumentTraces{}
+	case survey:
+		return &packetv1.MVotes{}
+	default:
+		return &packetv1.MStatistic{}
+	}
 }
 
 // fill draws a value for every field, or none where none is needed.

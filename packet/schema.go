@@ -2,7 +2,9 @@ package packet
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -56,6 +58,11 @@ type field struct {
 	minLen   uint64 // of strings, by the rules
 	maxLen   uint64 // 0: none
 	desc     protoreflect.FieldDescriptor
+	slot     int  // in the Go struct
+	pointer  bool // nil in the Go struct where there is no value
+	opening  string
+	closing  string
+	member   string // the name in quotation marks, and the colon
 	rules    *validate.FieldRules
 	codes    []*packetv1.Code
 	part     *message // of kindPart
@@ -66,13 +73,17 @@ type message struct {
 	*packetv1.Document
 	name     string // official
 	desc     protoreflect.MessageDescriptor
+	typ      reflect.Type // of the Go struct
 	fields   []*field
+	parts    []*field // those that are messages
+	checks   []rule
 	exact    map[string]*field
 	folded   map[string]*field   // names and aliases in small letters
 	rules    map[string][]*field // the fields that a CEL rule looks at, by its id
 	required uint64              // bits by field.index
-	// unknowns is where unknown elements are kept; nil where they are not.
-	unknowns protoreflect.FieldDescriptor
+	// unknowns is where in the Go struct unknown elements are kept; negative where
+	// they are not.
+	unknowns int
 }
 
 // schema holds the messages by their Protobuf names.
@@ -107,18 +118,30 @@ func (s schema) add(desc protoreflect.MessageDescriptor) (*message, error) {
 	if !ok || doc.GetName() == "" {
 		return nil, fmt.Errorf("%s has no (document) option", desc.FullName())
 	}
-	m := &message{Document: doc, name: doc.GetName(), desc: desc, exact: map[string]*field{}, folded: map[string]*field{}}
+	typ, err := protoregistry.GlobalTypes.FindMessageByName(desc.FullName())
+	if err != nil {
+		return nil, fmt.Errorf("message %s: %w", desc.FullName(), err)
+	}
+	m := &message{
+		Document: doc, name: doc.GetName(), desc: desc, typ: reflect.TypeOf(typ.Zero().Interface()).Elem(), unknowns: -1,
+		exact: map[string]*field{}, folded: map[string]*field{},
+	}
 	s[desc.FullName()] = m
 	for i := range desc.Fields().Len() {
 		fd := desc.Fields().Get(i)
+		slot, err := slotOf(m.typ, fd)
+		if err != nil {
+			return nil, err
+		}
 		if isUnknowns(fd) {
-			m.unknowns = fd
+			m.unknowns = slot
 			continue
 		}
 		f, err := s.field(fd)
 		if err != nil {
 			return nil, err
 		}
+		f.slot, f.pointer = slot, !f.repeated && m.typ.Field(slot).Type.Kind() == reflect.Pointer
 		m.fields = append(m.fields, f)
 	}
 	if len(m.fields) > maxFields {
@@ -126,7 +149,22 @@ func (s schema) add(desc protoreflect.MessageDescriptor) (*message, error) {
 	}
 	slices.SortFunc(m.fields, func(a, b *field) int { return int(a.desc.Number()) - int(b.desc.Number()) })
 	m.rules = rulesOf(m)
-	return m, m.index()
+	if err := m.index(); err != nil {
+		return nil, err
+	}
+	return m, m.compile()
+}
+
+// slotOf returns where a field is in the Go struct that protoc-gen-go made of its
+// message; the struct tags say so.
+func slotOf(typ reflect.Type, fd protoreflect.FieldDescriptor) (int, error) {
+	for i := range typ.NumField() {
+		tag := strings.Split(typ.Field(i).Tag.Get("protobuf"), ",")
+		if len(tag) > 1 && tag[1] == strconv.Itoa(int(fd.Number())) {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("%s is not in the Go struct %s", fd.FullName(), typ)
 }
 
 // isUnknowns reports whether a field is where unknown elements are kept.
@@ -143,7 +181,11 @@ func (s schema) field(fd protoreflect.FieldDescriptor) (*field, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", fd.FullName(), err)
 	}
-	f := &field{Element: element, codes: codes, name: element.GetName(), repeated: fd.IsList(), desc: fd}
+	name := element.GetName()
+	f := &field{
+		Element: element, codes: codes, name: name, repeated: fd.IsList(), desc: fd,
+		opening: "<" + name + ">", closing: "</" + name + ">", member: `"` + name + `":`,
+	}
 	f.rules, _ = proto.GetExtension(fd.Options(), validate.E_Field).(*validate.FieldRules)
 	f.minLen, f.maxLen = f.rules.GetString().GetMinLen(), f.rules.GetString().GetMaxLen()
 	if f.kind, err = kindOf(fd, element.GetLexical()); err != nil {
@@ -153,6 +195,9 @@ func (s schema) field(fd protoreflect.FieldDescriptor) (*field, error) {
 		if f.part, err = s.add(fd.Message()); err != nil {
 			return nil, err
 		}
+	}
+	if f.repeated && (f.kind == kindInteger || f.kind == kindBoolean || f.kind == kindDatetime) {
+		return nil, fmt.Errorf("%s: of this type, no field may repeat", fd.FullName())
 	}
 	return f, nil
 }
@@ -205,6 +250,9 @@ func (m *message) index() error {
 		f.index = i
 		if f.Required {
 			m.required |= f.bit()
+		}
+		if f.kind == kindPart {
+			m.parts = append(m.parts, f)
 		}
 		m.exact[f.name] = f
 		for _, name := range append([]string{f.name}, f.Aliases...) {

@@ -1,106 +1,83 @@
 package packet
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
-	"buf.build/go/protovalidate"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
-// validate applies the rules of the .proto files to a message that was read and
-// reports what they find, by official names and at the places that were read. A
-// rule about a value that was refused or is missing says nothing more; rules
-// between fields go first, for they say more than the bounds of a field.
-func (c *Codec) validate(r *reading, s *message, m protoreflect.Message) error {
-	err := c.validator.Validate(m.Interface())
-	if err == nil {
-		return nil
-	}
-	var invalid *protovalidate.ValidationError
-	if !errors.As(err, &invalid) {
-		return fmt.Errorf("apply the rules of %s: %w", s.name, err)
-	}
-	var ofFields []*validate.Violation
-	for _, violation := range invalid.Violations {
-		if t, ok := r.target(s, m, violation.Proto.GetField().GetElements()); ok && t.field == nil {
-			r.violation(t, violation.Proto)
-		} else if ok {
-			ofFields = append(ofFields, violation.Proto)
-		}
-	}
-	for _, violation := range ofFields {
-		if t, ok := r.target(s, m, violation.GetField().GetElements()); ok {
-			r.violation(t, violation)
-		}
-	}
-	return nil
+// walk applies the rules of the .proto files to a message that was read and
+// reports what breaks them, by official names and at the places that were read. A
+// rule about a value that was refused or is missing says nothing more.
+type walk struct {
+	*reading
+	trail []leg // from the root to the message at hand
 }
 
-// target is what a violation is about.
-type target struct {
-	at      int
-	table   *message // of the innermost message
-	message protoreflect.Message
-	field   *field // nil where the rule is one of the message
-	value   protoreflect.Value
+// leg is one step of the way to a part.
+type leg struct {
+	field *field
+	index int
 }
 
-// violation reports what the validator found at a target.
-func (r *reading) violation(t target, v *validate.Violation) {
-	known := t.table.ruleText(v.GetRuleId())
-	ofMessage := t.field == nil
-	if ofMessage {
-		for _, looked := range t.table.rules[v.GetRuleId()] {
-			if at := r.lookup(t.at, looked, 0); at >= 0 && r.steps[at].failed {
+func (w *walk) message(s *message, m record) {
+	for i := range s.checks {
+		if rule := &s.checks[i]; !rule.holds(m) {
+			w.broken(s, m, rule)
+		}
+	}
+	for _, f := range s.parts {
+		count := 1
+		if f.repeated {
+			count = m.size(f)
+		}
+		for i := range count {
+			if part, ok := m.part(f, i); ok {
+				w.trail = append(w.trail, leg{f, i})
+				w.message(f.part, part)
+				w.trail = w.trail[:len(w.trail)-1]
+			}
+		}
+	}
+}
+
+// broken reports that a rule of a message does not hold.
+func (w *walk) broken(s *message, m record, rule *rule) {
+	at := 0
+	for _, leg := range w.trail {
+		if at = w.reach(at, leg.field, leg.index); w.steps[at].failed {
+			return
+		}
+	}
+	known := s.ruleText(rule.id)
+	f := rule.field
+	if f == nil {
+		for _, looked := range s.rules[rule.id] {
+			if step := w.lookup(at, looked, 0); step >= 0 && w.steps[step].failed {
 				return
 			}
 		}
-		t = r.shownAt(t, known)
-	}
-	path, said := r.path(t.at), remark{rule: v.GetRuleId(), text: textOf(t.field, known, v)}
-	if t.field != nil {
-		said.sent = shown(sentOf(t), t.field.Personal)
-	}
-	if known.GetWarning() {
-		r.tolerate(path, r.steps[t.at].offset, said)
+		if f = s.exact[known.GetField()]; f != nil {
+			at = w.shownAt(at, f)
+		}
+	} else if at = w.reach(at, f, 0); w.steps[at].failed {
 		return
 	}
-	r.refuse(path, r.steps[t.at].offset, said)
-	if ofMessage && t.field != nil {
-		r.steps[t.at].failed = true
+	said := remark{rule: rule.id, text: textOf(f, known, rule)}
+	if f != nil {
+		said.sent = shown(m.spell(f), f.Personal)
 	}
-}
-
-// target follows a path of the validator. It returns false where the path leads
-// to something that was refused already.
-func (r *reading) target(s *message, m protoreflect.Message, path []*validate.FieldPathElement) (target, bool) {
-	t := target{table: s, message: m}
-	for _, element := range path {
-		f := t.table.byNumber(protoreflect.FieldNumber(element.GetFieldNumber()))
-		if f == nil {
-			return t, true
-		}
-		index := int(element.GetIndex()) //nolint:gosec // of a list in memory
-		if t.at = r.reach(t.at, f, index); r.steps[t.at].failed {
-			return t, false
-		}
-		t.field, t.value = f, t.message.Get(f.desc)
-		if f.repeated {
-			if index >= t.value.List().Len() {
-				return t, true
-			}
-			t.value = t.value.List().Get(index)
-		}
-		if f.kind == kindPart {
-			t.table, t.message, t.field = f.part, t.value.Message(), nil
-		}
+	if known.GetWarning() {
+		w.tolerate(w.path(at), w.steps[at].offset, said)
+		return
 	}
-	return t, true
+	w.refuse(w.path(at), w.steps[at].offset, said)
+	if rule.field == nil && f != nil {
+		w.steps[at].failed = true
+	}
 }
 
 // reach returns the step of a field. One that was not sent stands where its
@@ -112,29 +89,12 @@ func (r *reading) reach(parent int, f *field, index int) int {
 	return r.enter(parent, f, index, r.steps[parent].offset)
 }
 
-// shownAt moves a rule of a message to the field it is shown at.
-func (r *reading) shownAt(t target, text *packetv1.RuleText) target {
-	f := t.table.exact[text.GetField()]
-	if f == nil {
-		return t
-	}
-	t.field = f
+// shownAt returns the step of the field that a rule between fields is shown at.
+func (r *reading) shownAt(parent int, f *field) int {
 	if f.repeated {
-		t.at = r.enter(t.at, f, noItem, r.steps[t.at].offset)
-		return t
+		return r.enter(parent, f, noItem, r.steps[parent].offset)
 	}
-	t.at, t.value = r.reach(t.at, f, 0), t.message.Get(f.desc)
-	return t
-}
-
-// sentOf spells a value that broke a rule.
-func sentOf(t target) string {
-	switch v := t.value; {
-	case !v.IsValid() || t.field.kind == kindPart || t.field.kind == kindDatetime:
-		return ""
-	default:
-		return v.String()
-	}
+	return r.reach(parent, f, 0)
 }
 
 // ruleText returns the text that a message has for a rule; nil for none.
@@ -148,11 +108,11 @@ func (m *message) ruleText(id string) *packetv1.RuleText {
 }
 
 // textOf says what a rule allows.
-func textOf(f *field, known *packetv1.RuleText, v *validate.Violation) text {
-	id := v.GetRuleId()
+func textOf(f *field, known *packetv1.RuleText, rule *rule) text {
+	id := rule.id
 	switch {
 	case known != nil:
-		return text{v.GetMessage(), known.GetVi()}
+		return text{rule.en, known.GetVi()}
 	case f == nil:
 	case id == "required":
 		return textRequired(f)
@@ -167,7 +127,7 @@ func textOf(f *field, known *packetv1.RuleText, v *validate.Violation) text {
 	case strings.HasPrefix(id, "int32."):
 		return textBounds(f)
 	}
-	return text{v.GetMessage(), "không đúng quy tắc " + id + ": " + v.GetMessage()}
+	return text{"breaks rule " + id, "không đúng quy tắc " + id}
 }
 
 // textBounds says between what an integer has to be, and what its codes mean.

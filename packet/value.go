@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -26,17 +25,17 @@ type scalar struct {
 	form form
 }
 
-// value reads a scalar as a field means it. It returns false where there is no
+// read reads a scalar as a field means it. It returns false where there is no
 // value to store: it is absent in a form that is allowed, or was refused; the
 // findings say which.
-func (r *reading) value(at int, v scalar) (protoreflect.Value, bool) {
+func (r *reading) read(at int, v scalar) (value, bool) {
 	f := r.steps[at].field
 	if v.form == formNull {
 		return r.null(at, f)
 	}
 	if len(v.text) > r.options.TextBytes {
 		r.fail(at, ruleText, "", textTooLong(r.options.TextBytes))
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	switch f.kind {
 	case kindInteger:
@@ -53,20 +52,20 @@ func (r *reading) value(at int, v scalar) (protoreflect.Value, bool) {
 }
 
 // null reads a JSON null: no value, where none is allowed.
-func (r *reading) null(at int, f *field) (protoreflect.Value, bool) {
+func (r *reading) null(at int, f *field) (value, bool) {
 	switch {
 	case f.Nullable || !f.Required:
 	case f.kind == kindDecimal && f.minLen == 0, f.kind == kindText && f.minLen == 0:
 		r.warn(at, ruleAbsent, "null", "", r.say(textAbsent(f)))
-		return protoreflect.ValueOfString(""), true
+		return value{text: ""}, true
 	default:
 		r.fail(at, ruleRequired, "null", textRequired(f))
 	}
-	return protoreflect.Value{}, false
+	return value{}, false
 }
 
 // empty reads an empty element of a type that has no empty value.
-func (r *reading) empty(at int, sent string) (protoreflect.Value, bool) {
+func (r *reading) empty(at int, sent string) (value, bool) {
 	f := r.steps[at].field
 	switch {
 	case f.Nullable && sent == "":
@@ -75,7 +74,7 @@ func (r *reading) empty(at int, sent string) (protoreflect.Value, bool) {
 	default:
 		r.fail(at, ruleRequired, sent, textRequired(f))
 	}
-	return protoreflect.Value{}, false
+	return value{}, false
 }
 
 // liberty reports that a value was understood although it is spelt otherwise
@@ -106,70 +105,70 @@ func (r *reading) spelling(at int, sent, understood string) text {
 	return r.say(t)
 }
 
-func (r *reading) str(at int, v scalar) (protoreflect.Value, bool) {
+func (r *reading) str(at int, v scalar) (value, bool) {
 	f := r.steps[at].field
 	switch {
 	case v.form == formBoolean:
 		r.fail(at, ruleType, v.text, textType(f))
-		return protoreflect.Value{}, false
+		return value{}, false
 	case v.form == formNumber:
 		r.warn(at, ruleType, v.text, v.text, r.spelling(at, v.text, v.text))
 	case (r.json || !r.located) && !legal(v.text): // sourceOf has seen all of XML
 		r.fail(at, ruleCharacter, "", textCharacter())
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	if v.text == "" && f.minLen > 0 {
 		r.fail(at, ruleRequired, "", textEmpty())
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	switch f.kind {
 	case kindBase64:
 		if err := checkBase64(v.text); err != "" {
 			r.fail(at, ruleBase64, "", textBase64(err))
-			return protoreflect.Value{}, false
+			return value{}, false
 		}
 	case kindOrganisation:
 		return r.organisation(at, v.text)
 	}
-	return protoreflect.ValueOfString(v.text), true
+	return value{text: v.text}, true
 }
 
 // organisation checks a code and keeps it in the form it was sent in, 2016's or
 // 2020's, spelt so that it can be read without a liberty.
-func (r *reading) organisation(at int, sent string) (protoreflect.Value, bool) {
+func (r *reading) organisation(at int, sent string) (value, bool) {
 	if _, err := ParseOrganisation(sent); err != nil {
 		r.fail(at, ruleOrganisation, sent, textOrganisation())
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	trimmed := strings.TrimSpace(sent)
 	kept := strings.ToUpper(trimmed)
 	if kept != sent {
 		r.liberty(at, ruleOrganisation, sent, trimmed, kept, kept == trimmed)
 	}
-	return protoreflect.ValueOfString(kept), true
+	return value{text: kept}, true
 }
 
-func (r *reading) integer(at int, v scalar) (protoreflect.Value, bool) {
+func (r *reading) integer(at int, v scalar) (value, bool) {
 	s := trim(v.text)
 	if s == "" {
 		return r.empty(at, v.text)
 	}
 	if n, ok := plainInteger(s); ok {
 		r.liberty(at, ruleInteger, v.text, s, s, v.form == formNumber || !r.json)
-		return protoreflect.ValueOfInt32(n), true
+		return value{number: n}, true
 	}
 	n, err := strconv.ParseInt(wholeOf(s), 10, 64)
 	switch {
 	case v.form == formBoolean, err != nil && !isRange(err):
 		r.fail(at, ruleInteger, v.text, textInteger())
-		return protoreflect.Value{}, false
+		return value{}, false
 	case err != nil, n < math.MinInt32, n > math.MaxInt32:
 		r.fail(at, ruleRange, v.text, textRange())
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	plain := strings.TrimPrefix(s, "+") == wholeOf(s) && (v.form == formNumber || !r.json)
 	r.liberty(at, ruleInteger, v.text, s, strconv.FormatInt(n, 10), plain)
-	return protoreflect.ValueOfInt32(int32(n)), true
+	return value{number: int32(n)}, true
 }
 
 // plainInteger reads up to nine digits, which is what integers are in practice.
@@ -202,7 +201,7 @@ func wholeOf(s string) string {
 	return s
 }
 
-func (r *reading) boolean(at int, v scalar) (protoreflect.Value, bool) {
+func (r *reading) boolean(at int, v scalar) (value, bool) {
 	s := trim(v.text)
 	if s == "" {
 		return r.empty(at, v.text)
@@ -214,45 +213,45 @@ func (r *reading) boolean(at int, v scalar) (protoreflect.Value, bool) {
 	case s == "false", s == "0", strings.EqualFold(s, "false"):
 	default:
 		r.fail(at, ruleBoolean, v.text, textBoolean())
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	spelt := v.form == formBoolean
 	if !r.json {
 		spelt = s == "true" || s == "1" || s == "false" || s == "0"
 	}
 	r.liberty(at, ruleBoolean, v.text, s, strconv.FormatBool(b), spelt)
-	return protoreflect.ValueOfBool(b), true
+	return value{yes: b}, true
 }
 
-func (r *reading) datetime(at int, v scalar) (protoreflect.Value, bool) {
+func (r *reading) datetime(at int, v scalar) (value, bool) {
 	s := trim(v.text)
 	if s == "" {
 		return r.empty(at, v.text)
 	}
 	if isNullDate(s) {
 		if s == guideNullDate && r.steps[at].field.Nullable {
-			return protoreflect.Value{}, false
+			return value{}, false
 		}
 		return r.empty(at, v.text)
 	}
 	t, exact, ok := parseDate(s)
 	if v.form == formBoolean || !ok {
 		r.fail(at, ruleDatetime, v.text, r.say(textDatetimes()))
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	if isUnset(t) {
 		r.unset(at, v.text)
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	if !writable(t) {
 		r.fail(at, ruleDatetime, v.text, textYears())
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	stamp := &timestamppb.Timestamp{Seconds: t.Unix(), Nanos: int32(t.Nanosecond())} //nolint:gosec // under 1e9
 	if !exact || s != v.text {
 		r.liberty(at, ruleDatetime, v.text, s, string(appendDate(nil, stamp)), exact)
 	}
-	return protoreflect.ValueOfMessage(stamp.ProtoReflect()), true
+	return value{stamp: stamp}, true
 }
 
 // unset reads a time that a program sends where it has set none: no date, where
@@ -266,7 +265,7 @@ func (r *reading) unset(at int, sent string) {
 	r.fail(at, ruleRequired, sent, textDateRequired())
 }
 
-func (r *reading) decimal(at int, v scalar) (protoreflect.Value, bool) {
+func (r *reading) decimal(at int, v scalar) (value, bool) {
 	f := r.steps[at].field
 	s := trim(v.text)
 	if isNoNumber(s) && v.form != formBoolean {
@@ -276,18 +275,18 @@ func (r *reading) decimal(at int, v scalar) (protoreflect.Value, bool) {
 			} else {
 				r.fail(at, ruleDecimal, v.text, textDecimal())
 			}
-			return protoreflect.Value{}, false
+			return value{}, false
 		}
 		r.warn(at, ruleAbsent, v.text, "", r.say(textAbsent(f)))
-		return protoreflect.ValueOfString(""), true
+		return value{text: ""}, true
 	}
 	digits, exact, ok := parseDecimal(s)
 	if v.form == formBoolean || !ok {
 		r.fail(at, ruleDecimal, v.text, textDecimal())
-		return protoreflect.Value{}, false
+		return value{}, false
 	}
 	r.liberty(at, ruleDecimal, v.text, s, digits, exact)
-	return protoreflect.ValueOfString(digits), true
+	return value{text: digits}, true
 }
 
 // trim takes the white space of XML off both ends.

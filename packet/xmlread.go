@@ -3,8 +3,6 @@ package packet
 import (
 	"strings"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
@@ -12,7 +10,6 @@ import (
 type xmlReader struct {
 	*reading
 	scan xmlScanner
-	open [maxDepth]string // of scan
 	// prefixed is set once a prefix was reported.
 	prefixed bool
 }
@@ -20,14 +17,13 @@ type xmlReader struct {
 func newXMLReader(r *reading, content []byte) *xmlReader {
 	src := sourceOf(content)
 	r.text, r.located = src.text, true
-	x := &xmlReader{reading: r, scan: xmlScanner{text: src.text, broken: src.broken}}
-	x.scan.open = x.open[:0]
+	x := &xmlReader{reading: r, scan: xmlScanner{text: src.text, broken: src.broken, open: r.open}}
 	x.scan.declaration(src.utf16)
 	return x
 }
 
 // readXML reads a whole document into m.
-func readXML(r *reading, s *message, m protoreflect.Message, content []byte) {
+func readXML(r *reading, s *message, m record, content []byte) {
 	x := newXMLReader(r, content)
 	if x.scan.misspelt != "" {
 		x.tolerate(x.path(0), 0, remark{rule: ruleEncoding, text: x.say(textMisspelt()), sent: x.scan.misspelt, understood: encodingUTF8})
@@ -107,6 +103,9 @@ func (x *xmlReader) attributes(path string) {
 func (x *xmlReader) message(fr *frame) {
 	mixed := false
 	for {
+		if x.expected(fr) {
+			continue
+		}
 		switch t := x.scan.next(); t.kind {
 		case xmlStart:
 			x.element(fr, t)
@@ -161,18 +160,66 @@ func (x *xmlReader) element(fr *frame, t xmlToken) {
 	if !ok {
 		return
 	}
-	if v, ok := x.value(at, scalar{text: sent}); ok {
-		fr.store(f, v)
+	if v, ok := x.read(at, scalar{text: sent}); ok {
+		fr.message.set(f, v)
 	}
 }
 
-// store puts a value in its field.
-func (fr *frame) store(f *field, v protoreflect.Value) {
-	if f.repeated {
-		fr.message.Mutable(f.desc).List().Append(v)
-		return
+// expected takes the next element where it is one that may follow, written as it
+// is written here and without anything that has to be replaced in its text: most
+// elements of most packets. It returns false, and has taken nothing, elsewhere.
+func (x *xmlReader) expected(fr *frame) bool {
+	s := &x.scan
+	at := s.at
+	for at < len(s.text) && isSpace(s.text[at]) {
+		at++
 	}
-	fr.message.Set(f.desc, v)
+	f := fr.ahead(s.text[at:])
+	if f == nil || s.closing || s.elements == maxElements || len(s.open) == maxDepth {
+		return false
+	}
+	from := at + len(f.opening)
+	if f.kind == kindPart {
+		s.at, s.attributes = from, s.attributes[:0]
+		s.push(f.name, at)
+		if step, ok := x.begin(fr, f, at); ok {
+			x.part(fr, f, step)
+		} else {
+			x.skip()
+		}
+		return true
+	}
+	length := strings.IndexByte(s.text[from:], '<')
+	if length < 0 || !strings.HasPrefix(s.text[from+length:], f.closing) || !s.plain(s.text[from:from+length]) {
+		return false
+	}
+	s.elements++
+	s.at = from + length + len(f.closing)
+	if step, ok := x.begin(fr, f, at); ok {
+		if v, ok := x.read(step, scalar{text: s.text[from : from+length]}); ok {
+			fr.message.set(f, v)
+		}
+	}
+	return true
+}
+
+// ahead returns the field whose start tag a text begins with, where it is the last
+// field again or one of those that the standard puts right behind it.
+func (fr *frame) ahead(text string) *field {
+	const window = 5
+	fields := fr.table.fields
+	if fr.last != nil {
+		fields = fields[fr.last.index:]
+		if !fr.last.repeated {
+			fields = fields[1:]
+		}
+	}
+	for _, f := range fields[:min(window, len(fields))] {
+		if strings.HasPrefix(text, f.opening) {
+			return f
+		}
+	}
+	return nil
 }
 
 // part reads a message in a message. An element with nothing in it is how some
@@ -183,13 +230,7 @@ func (x *xmlReader) part(fr *frame, f *field, at int) {
 		x.warn(at, ruleAbsent, "", "", x.say(textNone()))
 		return
 	}
-	var v protoreflect.Value
-	if f.repeated {
-		v = fr.message.Mutable(f.desc).List().AppendMutable()
-	} else {
-		v = fr.message.Mutable(f.desc)
-	}
-	x.message(&frame{table: f.part, message: v.Message(), step: at})
+	x.message(&frame{table: f.part, message: fr.message.add(f), step: at})
 }
 
 // nothing takes the end tag where nothing but white space stands before it.

@@ -327,6 +327,13 @@ func (s *xmlScanner) characters() xmlToken {
 	return xmlToken{kind: xmlText, offset: start, text: unixLines(run)}
 }
 
+// plain reports whether a run of characters between two tags is its own text:
+// it holds no reference, no line end of another kind, and nothing that is not
+// allowed.
+func (s *xmlScanner) plain(run string) bool {
+	return strings.IndexByte(run, '&') < 0 && strings.IndexByte(run, '\r') < 0 && !strings.Contains(run, "]]>")
+}
+
 // space skips white space and reports whether there was any.
 func (s *xmlScanner) space() bool {
 	start := s.at

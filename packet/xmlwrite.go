@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
@@ -13,8 +12,29 @@ import (
 
 const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
-// typicalBytes is room for a usual packet.
+// typicalBytes is room for a usual packet, without long texts.
 const typicalBytes = 2048
+
+// room counts the texts that may be long, so that what is written is not moved as
+// it grows.
+func room(s *message, m record) int {
+	count := 0
+	for _, f := range s.fields {
+		switch {
+		case f.kind == kindBase64 && !f.repeated:
+			count += len(m.text(f))
+		case f.kind == kindPart && f.repeated:
+			for i := range m.size(f) {
+				part, _ := m.part(f, i)
+				count += len(s.name) + room(f.part, part)
+			}
+		case f.kind == kindPart && m.has(f):
+			part, _ := m.part(f, 0)
+			count += room(f.part, part)
+		}
+	}
+	return count
+}
 
 // xmlWriter writes a document, indented by two spaces.
 type xmlWriter struct {
@@ -22,8 +42,8 @@ type xmlWriter struct {
 }
 
 // writeXML writes a message as a whole document.
-func writeXML(s *message, m protoreflect.Message) ([]byte, error) {
-	w := &xmlWriter{b: make([]byte, 0, typicalBytes)}
+func writeXML(s *message, m record) ([]byte, error) {
+	w := &xmlWriter{b: make([]byte, 0, typicalBytes+room(s, m))}
 	w.b = append(w.b, xmlDeclaration...)
 	if err := w.message(s.name, s, m, 0); err != nil {
 		return nil, fmt.Errorf("write %s as XML: %w", s.name, err)
@@ -31,7 +51,7 @@ func writeXML(s *message, m protoreflect.Message) ([]byte, error) {
 	return w.b, nil
 }
 
-func (w *xmlWriter) message(name string, s *message, m protoreflect.Message, depth int) error {
+func (w *xmlWriter) message(name string, s *message, m record, depth int) error {
 	w.indent(depth)
 	w.open(name)
 	w.b = append(w.b, '\n')
@@ -52,59 +72,67 @@ func (w *xmlWriter) message(name string, s *message, m protoreflect.Message, dep
 	return nil
 }
 
-func (w *xmlWriter) field(f *field, m protoreflect.Message, depth int) error {
+func (w *xmlWriter) field(f *field, m record, depth int) error {
 	if !f.written(m) {
 		return nil
 	}
-	if !f.repeated {
-		return w.value(f, m.Get(f.desc), depth)
+	count := 1
+	if f.repeated {
+		count = m.size(f)
 	}
-	list := m.Get(f.desc).List()
-	for i := range list.Len() {
-		if err := w.value(f, list.Get(i), depth); err != nil {
+	for i := range count {
+		if f.kind == kindPart {
+			part, _ := m.part(f, i)
+			if err := w.message(f.name, f.part, part, depth); err != nil {
+				return err
+			}
+			continue
+		}
+		w.indent(depth)
+		w.b = append(w.b, f.opening...)
+		if err := w.value(f, m, i); err != nil {
 			return err
 		}
+		w.b = append(w.b, f.closing...)
+		w.b = append(w.b, '\n')
 	}
 	return nil
 }
 
-func (w *xmlWriter) value(f *field, v protoreflect.Value, depth int) error {
-	if f.kind == kindPart {
-		return w.message(f.name, f.part, v.Message(), depth)
-	}
-	w.indent(depth)
-	w.open(f.name)
-	switch f.kind {
-	case kindInteger:
-		w.b = strconv.AppendInt(w.b, v.Int(), 10)
-	case kindBoolean:
-		w.b = strconv.AppendBool(w.b, v.Bool())
-	case kindDatetime:
-		stamp, err := stampOf(f, v)
+// value writes what a field holds; the item of an index, where it repeats.
+func (w *xmlWriter) value(f *field, m record, index int) error {
+	switch {
+	case f.kind == kindInteger:
+		w.b = strconv.AppendInt(w.b, m.integer(f), 10)
+	case f.kind == kindBoolean:
+		w.b = strconv.AppendBool(w.b, m.boolean(f))
+	case f.kind == kindDatetime:
+		stamp, err := stampOf(f, m)
 		if err != nil {
 			return err
 		}
 		if stamp != nil {
 			w.b = appendDate(w.b, stamp)
 		}
+	case f.repeated:
+		w.text(m.item(f, index))
 	default:
-		w.text(v.String())
+		w.text(m.text(f))
 	}
-	w.close(f.name)
 	return nil
 }
 
 // stampOf returns the time of a datetime field; nil for the null form. It is an
 // error where the field has to hold a time and does not.
-func stampOf(f *field, v protoreflect.Value) (*timestamppb.Timestamp, error) {
-	if !v.Message().IsValid() {
+func stampOf(f *field, m record) (*timestamppb.Timestamp, error) {
+	stamp := m.stamp(f)
+	if stamp == nil {
 		if f.Nullable {
 			return nil, nil //nolint:nilnil // no time is a value of such fields
 		}
 		return nil, fmt.Errorf("%s is required and holds no time", f.name)
 	}
-	stamp, ok := v.Message().Interface().(*timestamppb.Timestamp)
-	if !ok || !stamp.IsValid() || !writable(stamp.AsTime()) {
+	if !stamp.IsValid() || !writable(stamp.AsTime()) {
 		return nil, fmt.Errorf("%s is not a time between the years 0001 and 9999", f.name)
 	}
 	return stamp, nil

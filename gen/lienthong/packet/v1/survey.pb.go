@@ -240,7 +240,7 @@ var File_lienthong_packet_v1_survey_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_survey_proto_rawDesc = "" +
 	"\n" +
-	" lienthong/packet/v1/survey.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xa0\x15\n" +
+	" lienthong/packet/v1/survey.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xdb\x15\n" +
 	"\x06MVotes\x12\x8c\x01\n" +
 	"\fdate_created\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampBM\xbaH\x03\xc8\x01\x01\xba\xc8\x18C\n" +
 	"\vDateCreated\x1a\x12Ngày tổng hợp(\x01R\x1eWhen the results were drawn upR\vDateCreated\x12r\n" +
@@ -265,11 +265,11 @@ const file_lienthong_packet_v1_survey_proto_rawDesc = "" +
 	"\x1cOrganizationInchargeIdLevel1\x12\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R*Code of the level-1 organisation in chargeR\x1cOrganizationInchargeIdLevel1\x12\xb8\x01\n" +
 	"\x1aorganization_incharge_name\x18\b \x01(\tBz\xbaH\x04r\x02\x10\x01\xba\xc8\x18o\n" +
 	"\x18OrganizationInchargeName\x12\x11OrganInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\"Name of the organisation in chargeR\x18OrganizationInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xb9\x06\xbaH\xff\x03\x1a\xfc\x03\n" +
-	"\x12survey.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\xb1\x02\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xf4\x06\xbaH\xba\x04\x1a\xb7\x04\n" +
+	"\x12survey.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\xd9\x03!this.percent_very_good.matches('^-?[0-9]+([.][0-9]+)?$') || !this.percent_good.matches('^-?[0-9]+([.][0-9]+)?$') || !this.percent_bad.matches('^-?[0-9]+([.][0-9]+)?$') || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\xb1\x02\n" +
 	"\x06MVotes\x127Gói tin kết quả khảo sát mức độ hài lòng\x18\x03\"\x8a\x01\n" +
 	"\x12survey.percent_sum\x12atổng ba tỷ lệ không bằng 100 (sai số 0,3), cũng không phải cả ba đều bằng 0\x18\x01\"\x0fPercentVeryGood\":\n" +
-	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01*#Results of a survey of satisfaction\"\xac\x10\n" +
+	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01*#Results of a survey of satisfaction\"\xe7\x10\n" +
 	"\bQuestion\x12\x94\x01\n" +
 	"\rdoc_type_code\x18\x01 \x01(\tBk\xba\xc8\x18g\n" +
 	"\vDocTypeCode\x1a\x1cMã thủ tục hành chínhR:Code of the administrative procedure the question is aboutH\x00R\vDocTypeCode\x88\x01\x01\x12]\n" +
@@ -286,8 +286,8 @@ const file_lienthong_packet_v1_survey_proto_rawDesc = "" +
 	"\n" +
 	"PercentBad\x1a\x1fTỷ lệ không hài lòng (%) \x01(\x01R\x1fNot satisfied, percent of votesR\n" +
 	"PercentBad\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x8d\x06\xbaH\x81\x04\x1a\xfe\x03\n" +
-	"\x14question.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\x9e\x03[this.percent_very_good, this.percent_good, this.percent_bad].exists(p, !p.matches('^-?[0-9]+([.][0-9]+)?$')) || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\x83\x02\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xc8\x06\xbaH\xbc\x04\x1a\xb9\x04\n" +
+	"\x14question.percent_sum\x12Ethe three percentages do not add up to 100 (within 0.3) nor are all 0\x1a\xd9\x03!this.percent_very_good.matches('^-?[0-9]+([.][0-9]+)?$') || !this.percent_good.matches('^-?[0-9]+([.][0-9]+)?$') || !this.percent_bad.matches('^-?[0-9]+([.][0-9]+)?$') || double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) == 0.0 || (double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) >= 99.6999999 && double(this.percent_very_good) + double(this.percent_good) + double(this.percent_bad) <= 100.3000001)\xba\xc8\x18\x83\x02\n" +
 	"\bQuestion\x12\x16Câu hỏi khảo sát\"\x8c\x01\n" +
 	"\x14question.percent_sum\x12atổng ba tỷ lệ không bằng 100 (sai số 0,3), cũng không phải cả ba đều bằng 0\x18\x01\"\x0fPercentVeryGood\":\n" +
 	"\rpercent.range\x12'phải từ 0 đến 100 (sai số 0,1)\x18\x01*\x14Question of a surveyB\x10\n" +

@@ -1,0 +1,180 @@
+package packet
+
+import (
+	"reflect"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// record is a message as the Go struct that it is. Fields are reached by their
+// places in it: protoreflect, which is meant for messages that are not known when
+// the program is built, takes ten times as long.
+type record struct{ v reflect.Value }
+
+func recordOf(m proto.Message) record { return record{reflect.ValueOf(m).Elem()} }
+
+// value is what a field holds, by its kind.
+type value struct {
+	text   string
+	number int32
+	yes    bool
+	stamp  *timestamppb.Timestamp
+}
+
+// message returns the message that the record is of; nil where it is of none.
+func (r record) message() proto.Message {
+	m, _ := r.v.Addr().Interface().(proto.Message)
+	return m
+}
+
+func (r record) at(f *field) reflect.Value { return r.v.Field(f.slot) }
+
+// has reports whether a field holds anything but what an empty message does.
+func (r record) has(f *field) bool {
+	at := r.at(f)
+	switch {
+	case f.repeated:
+		return at.Len() > 0
+	case f.pointer:
+		return !at.IsNil()
+	default:
+		return !at.IsZero()
+	}
+}
+
+// size returns how many items a repeated field has.
+func (r record) size(f *field) int { return r.at(f).Len() }
+
+// set stores a value, or adds it where the field repeats.
+func (r record) set(f *field, v value) {
+	at := r.at(f)
+	if f.repeated {
+		at.Set(reflect.Append(at, reflect.ValueOf(v.text))) // newSchema lets no other kind repeat
+		return
+	}
+	switch f.kind {
+	case kindInteger:
+		if f.pointer {
+			kept := v.number
+			at.Set(reflect.ValueOf(&kept))
+			return
+		}
+		at.SetInt(int64(v.number))
+	case kindBoolean:
+		if f.pointer {
+			kept := v.yes
+			at.Set(reflect.ValueOf(&kept))
+			return
+		}
+		at.SetBool(v.yes)
+	case kindDatetime:
+		at.Set(reflect.ValueOf(v.stamp))
+	default:
+		if f.pointer {
+			kept := v.text
+			at.Set(reflect.ValueOf(&kept))
+			return
+		}
+		at.SetString(v.text)
+	}
+}
+
+// clear takes the value of a field away.
+func (r record) clear(f *field) { r.at(f).SetZero() }
+
+// scalar returns where the value of a field that does not repeat is; false where
+// there is none.
+func (r record) scalar(f *field) (reflect.Value, bool) {
+	at := r.at(f)
+	if !f.pointer {
+		return at, true
+	}
+	if at.IsNil() {
+		return reflect.Value{}, false
+	}
+	return at.Elem(), true
+}
+
+// text returns the value of a field that is kept as text; empty where there is
+// none.
+func (r record) text(f *field) string {
+	if at, ok := r.scalar(f); ok {
+		return at.String()
+	}
+	return ""
+}
+
+func (r record) integer(f *field) int64 {
+	if at, ok := r.scalar(f); ok {
+		return at.Int()
+	}
+	return 0
+}
+
+func (r record) boolean(f *field) bool {
+	at, ok := r.scalar(f)
+	return ok && at.Bool()
+}
+
+// stamp returns the value of a datetime field; nil where there is none.
+func (r record) stamp(f *field) *timestamppb.Timestamp {
+	stamp, _ := r.at(f).Interface().(*timestamppb.Timestamp)
+	return stamp
+}
+
+// add makes a part and puts it in its field.
+func (r record) add(f *field) record {
+	part := reflect.New(f.part.typ)
+	at := r.at(f)
+	if f.repeated {
+		at.Set(reflect.Append(at, part))
+	} else {
+		at.Set(part)
+	}
+	return record{part.Elem()}
+}
+
+// part returns a part; that of an index where the field repeats. It returns false,
+// and an empty part, where there is none.
+func (r record) part(f *field, index int) (record, bool) {
+	at := r.at(f)
+	if f.repeated {
+		at = at.Index(index)
+	}
+	if at.IsNil() {
+		return record{reflect.New(f.part.typ).Elem()}, false
+	}
+	return record{at.Elem()}, true
+}
+
+// item returns an item of a repeated field of texts.
+func (r record) item(f *field, index int) string { return r.at(f).Index(index).String() }
+
+// unknowns returns where the unknown elements of a message are; nil where it
+// keeps none.
+func (r record) unknowns(s *message) *[]*packetv1.UnknownElement {
+	if s.unknowns < 0 {
+		return nil
+	}
+	all, _ := r.v.Field(s.unknowns).Addr().Interface().(*[]*packetv1.UnknownElement)
+	return all
+}
+
+// spell returns what a field holds as a finding says it; empty for parts, dates
+// and what repeats.
+func (r record) spell(f *field) string {
+	switch {
+	case f.repeated || f.kind == kindPart || f.kind == kindDatetime:
+		return ""
+	case f.kind == kindInteger:
+		return strconv.FormatInt(r.integer(f), 10)
+	case f.kind == kindBoolean:
+		return strconv.FormatBool(r.boolean(f))
+	default:
+		return r.text(f)
+	}
+}
