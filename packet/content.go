@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strings"
 	"unicode/utf16"
@@ -38,7 +39,7 @@ func sourceOf(content []byte) source {
 		s.broken = &defect{rule: ruleEncoding, text: textNoMark()}
 		return s
 	default:
-		s.text = strings.TrimPrefix(string(content), "\uFEFF")
+		s.text = string(bytes.TrimPrefix(content, []byte("\uFEFF")))
 	}
 	if at := illegalAt(s.text); at >= 0 {
 		s.broken = &defect{offset: at, rule: ruleCharacter}
@@ -58,10 +59,11 @@ func hasBytes(content []byte, prefix ...byte) bool {
 // fromUTF16 converts UTF-16 up to the first half of a pair that stands alone.
 func fromUTF16(content []byte, order binary.ByteOrder) source {
 	s := source{utf16: true}
-	text := make([]byte, 0, len(content)/2+len(content)/8)
+	var text strings.Builder
+	text.Grow(sizeUTF16(content, order))
 	for i := 0; i < len(content); i += 2 {
 		if i+1 == len(content) {
-			s.broken = &defect{offset: len(text), rule: ruleEncoding, text: textUTF16()}
+			s.broken = &defect{offset: text.Len(), rule: ruleEncoding, text: textUTF16()}
 			break
 		}
 		char := rune(order.Uint16(content[i:]))
@@ -71,13 +73,30 @@ func fromUTF16(content []byte, order binary.ByteOrder) source {
 				low = rune(order.Uint16(content[i+2:]))
 			}
 			if char = utf16.DecodeRune(char, low); char == utf8.RuneError {
-				s.broken = &defect{offset: len(text), rule: ruleEncoding, text: textUTF16()}
+				s.broken = &defect{offset: text.Len(), rule: ruleEncoding, text: textUTF16()}
 				break
 			}
 			i += 2
 		}
-		text = utf8.AppendRune(text, char)
+		text.WriteRune(char)
 	}
-	s.text = string(text)
+	s.text = text.String()
 	return s
+}
+
+// sizeUTF16 counts the bytes that UTF-16 takes up in UTF-8; more where it is
+// broken.
+func sizeUTF16(content []byte, order binary.ByteOrder) int {
+	size := 0
+	for i := 0; i+1 < len(content); i += 2 {
+		switch unit := order.Uint16(content[i:]); {
+		case unit < 0x80:
+			size++
+		case unit < 0x800 || unit&0xF800 == 0xD800: // half of a pair, which takes four
+			size += 2
+		default:
+			size += 3
+		}
+	}
+	return size
 }

@@ -47,6 +47,36 @@ func parseDate(s string) (t time.Time, exact, ok bool) {
 	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, c.nanos, c.zone), exact, true
 }
 
+// standardDate reads a date as it is written here, to the millisecond and in
+// Vietnam's time, which most are; false for any other.
+func standardDate(s string) (seconds int64, nanos int32, ok bool) {
+	if len(s) != len("2018-10-23T09:15:00.000+07:00") || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' ||
+		s[19] != '.' || s[23:] != "+07:00" || !isDigits(s[:4]) || !isDigits(s[20:23]) {
+		return 0, 0, false
+	}
+	c := clock{
+		year: twoDigits(s, 0)*100 + twoDigits(s, 2), month: twoDigits(s, 5), day: twoDigits(s, 8),
+		hour: twoDigits(s, 11), minute: twoDigits(s, 14), second: twoDigits(s, 17),
+	}
+	// The first and last years hold times that are no dates, or cannot be written.
+	if c.year < 2 || c.year > 9998 || c.day < 0 || c.hour < 0 || c.minute < 0 || c.second < 0 || c.hour > 23 || !c.valid() {
+		return 0, 0, false
+	}
+	millis := (int32(s[20]-'0')*10+int32(s[21]-'0'))*10 + int32(s[22]-'0')
+	at := time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, 0, time.UTC)
+	return at.Unix() - offsetHere, millis * int32(time.Millisecond), true
+}
+
+// twoDigits returns the number that stands at an offset; a negative one where none
+// does.
+func twoDigits(s string, at int) int {
+	tens, ones := int(s[at])-'0', int(s[at+1])-'0'
+	if tens < 0 || tens > 9 || ones < 0 || ones > 9 {
+		return -1 << 20
+	}
+	return tens*10 + ones
+}
+
 // clock is a date and time as written.
 type clock struct {
 	year, month, day, hour, minute, second, nanos int
@@ -64,6 +94,9 @@ func (c *clock) valid() bool {
 }
 
 func daysIn(year, month int) int {
+	if month != 2 {
+		return 30 + (month+month>>3)&1
+	}
 	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
@@ -191,12 +224,43 @@ func isUnset(t time.Time) bool {
 
 // writable reports whether a time can be written with a year of four digits,
 // here and in UTC.
-func writable(t time.Time) bool {
-	t = t.UTC()
-	return t.Year() >= 1 && t.Add(offsetHere*time.Second).Year() <= 9999
+func writable(t time.Time) bool { return isWritableSecond(t.Unix()) }
+
+// isWritable reports whether a time is one, and can be written.
+func isWritable(stamp *timestamppb.Timestamp) bool {
+	return isWritableSecond(stamp.GetSeconds()) && stamp.GetNanos() >= 0 && stamp.GetNanos() < int32(time.Second)
 }
 
-// appendDate writes xsd:dateTime with milliseconds, in Vietnam's time.
+func isWritableSecond(seconds int64) bool {
+	const (
+		first = -62135596800              // 0001-01-01T00:00:00Z
+		last  = 253402300799 - offsetHere // 9999-12-31T23:59:59+07:00
+	)
+	return seconds >= first && seconds <= last
+}
+
+// appendDate writes xsd:dateTime with milliseconds, in Vietnam's time. The time
+// has to be writable.
 func appendDate(b []byte, stamp *timestamppb.Timestamp) []byte {
-	return time.Unix(stamp.GetSeconds(), int64(stamp.GetNanos())).In(here()).AppendFormat(b, "2006-01-02T15:04:05.000-07:00")
+	t := time.Unix(stamp.GetSeconds()+offsetHere, 0).UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b = appendDigits(b, year, 4)
+	b = appendDigits(append(b, '-'), int(month), 2)
+	b = appendDigits(append(b, '-'), day, 2)
+	b = appendDigits(append(b, 'T'), hour, 2)
+	b = appendDigits(append(b, ':'), minute, 2)
+	b = appendDigits(append(b, ':'), second, 2)
+	b = appendDigits(append(b, '.'), int(stamp.GetNanos())/int(time.Millisecond), 3)
+	return append(b, "+07:00"...)
+}
+
+// appendDigits writes a number with so many digits.
+func appendDigits(b []byte, n, digits int) []byte {
+	var text [4]byte
+	for i := digits - 1; i >= 0; i-- {
+		text[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return append(b, text[:digits]...)
 }

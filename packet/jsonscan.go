@@ -132,30 +132,38 @@ func (s *jsonScanner) member() (name string, offset int) {
 
 // str takes a string that begins here.
 func (s *jsonScanner) str() string {
-	start := s.at
-	rest := s.text[start+1:]
-	for i := range len(rest) {
-		switch c := rest[i]; {
-		case c == '"':
-			s.at = start + i + 2
-			return rest[:i]
-		case c == '\\':
-			return s.escaped(start, i)
-		case c < 0x20:
-			s.syntax(start+1+i, "control characters in a string have to be escaped", "ký tự điều khiển trong chuỗi phải viết dạng thoát")
-			return ""
-		}
+	start := s.at + 1
+	length := strings.IndexByte(s.text[start:], '"')
+	if length < 0 {
+		length = len(s.text) - start
 	}
-	s.syntax(len(s.text), "", "")
-	return ""
+	text := s.text[start : start+length]
+	if at := controlAt(text); at >= 0 || start+length == len(s.text) || strings.IndexByte(text, '\\') >= 0 {
+		return s.escaped(start)
+	}
+	s.at = start + length + 1
+	return text
 }
 
-// escaped takes a string that begins at start and has its first escape after n
-// bytes.
-func (s *jsonScanner) escaped(start, n int) string {
+// controlAt returns where a text holds a control character; -1 where it does not.
+func controlAt(s string) int {
+	at := 0
+	for at+8 <= len(s) && below(word(s, at), ' ') == 0 {
+		at += 8
+	}
+	for ; at < len(s); at++ {
+		if s[at] < ' ' {
+			return at
+		}
+	}
+	return -1
+}
+
+// escaped takes a string whose text begins at start, and that may hold anything.
+func (s *jsonScanner) escaped(start int) string {
 	var b strings.Builder
-	b.WriteString(s.text[start+1 : start+1+n])
-	s.at = start + 1 + n
+	b.Grow(s.unescapedSize(start))
+	s.at = start
 	for s.at < len(s.text) {
 		switch c := s.text[s.at]; {
 		case c == '"':
@@ -167,16 +175,38 @@ func (s *jsonScanner) escaped(start, n int) string {
 				return ""
 			}
 			b.WriteRune(char)
-		case c < 0x20:
+		case c < ' ':
 			s.syntax(s.at, "control characters in a string have to be escaped", "ký tự điều khiển trong chuỗi phải viết dạng thoát")
 			return ""
 		default:
-			b.WriteByte(c)
-			s.at++
+			from := s.at
+			s.at = s.plainEnd(from)
+			b.WriteString(s.text[from:s.at])
 		}
 	}
 	s.syntax(len(s.text), "", "")
 	return ""
+}
+
+// plainEnd returns where the characters of a string end that stand for themselves.
+func (s *jsonScanner) plainEnd(at int) int {
+	for at < len(s.text) && s.text[at] >= ' ' && s.text[at] != '"' && s.text[at] != '\\' {
+		at++
+	}
+	return at
+}
+
+// unescapedSize returns how many bytes the string that begins at start stands for,
+// at most.
+func (s *jsonScanner) unescapedSize(start int) int {
+	size := 0
+	for at := start; at < len(s.text) && s.text[at] != '"'; at++ {
+		if s.text[at] == '\\' {
+			at++
+		}
+		size++
+	}
+	return size
 }
 
 // escape takes one escape, or two that make one character.

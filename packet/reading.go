@@ -3,6 +3,8 @@ package packet
 import (
 	"strconv"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
@@ -24,7 +26,13 @@ type reading struct {
 	table *message // of the root
 	steps []step
 	open  []string // room for the names of elements that are open
-	found []found
+	// stamps, texts, integers and booleans hold what messages point to: one
+	// allocation for several. None is used twice.
+	stamps   []timestamppb.Timestamp
+	texts    []string
+	integers []int32
+	booleans []bool
+	found    []found
 	// violations and warnings count the findings, also those that are not kept.
 	violations, warnings int
 	// stopped is set where the rest of the text could not be read.
@@ -45,6 +53,25 @@ type step struct {
 	// failed is set where the value is missing or was refused: rules about it
 	// would only repeat that.
 	failed bool
+}
+
+// stamp returns a time to put into a message.
+func (r *reading) stamp(seconds int64, nanos int32) *timestamppb.Timestamp {
+	stamp := next(&r.stamps)
+	stamp.Seconds, stamp.Nanos = seconds, nanos
+	return stamp
+}
+
+// next takes one more out of a room, and makes a new one where it is full: as large
+// as what has been used up, so that a packet of many parts does not come back often
+// and one of few does not hold what it has no use for.
+func next[T any](room *[]T) *T {
+	const first, most = 4, 64
+	if len(*room) == cap(*room) {
+		*room = make([]T, 0, min(max(first, 2*cap(*room)), most))
+	}
+	*room = (*room)[:len(*room)+1]
+	return &(*room)[len(*room)-1]
 }
 
 // spot is what a step is of.

@@ -49,36 +49,32 @@ func (r record) has(f *field) bool {
 // size returns how many items a repeated field has.
 func (r record) size(f *field) int { return r.at(f).Len() }
 
-// set stores a value, or adds it where the field repeats.
-func (r record) set(f *field, v value) {
+// set stores a value, or adds it where the field repeats. What the message has to
+// point to is kept in the rooms of the reading.
+func (r record) set(f *field, v value, rooms *reading) {
 	at := r.at(f)
-	if f.repeated {
-		at.Set(reflect.Append(at, reflect.ValueOf(v.text))) // newSchema lets no other kind repeat
-		return
-	}
-	switch f.kind {
-	case kindInteger:
-		if f.pointer {
-			kept := v.number
-			at.Set(reflect.ValueOf(&kept))
-			return
-		}
-		at.SetInt(int64(v.number))
-	case kindBoolean:
-		if f.pointer {
-			kept := v.yes
-			at.Set(reflect.ValueOf(&kept))
-			return
-		}
-		at.SetBool(v.yes)
-	case kindDatetime:
+	switch {
+	case f.repeated:
+		at.Set(reflect.Append(at, reflect.ValueOf(v.text))) // newSchema lets no other scalar repeat
+	case f.kind == kindDatetime:
 		at.Set(reflect.ValueOf(v.stamp))
+	case f.kind == kindInteger && f.pointer:
+		kept := next(&rooms.integers)
+		*kept = v.number
+		at.Set(reflect.ValueOf(kept))
+	case f.kind == kindInteger:
+		at.SetInt(int64(v.number))
+	case f.kind == kindBoolean && f.pointer:
+		kept := next(&rooms.booleans)
+		*kept = v.yes
+		at.Set(reflect.ValueOf(kept))
+	case f.kind == kindBoolean:
+		at.SetBool(v.yes)
+	case f.pointer:
+		kept := next(&rooms.texts)
+		*kept = v.text
+		at.Set(reflect.ValueOf(kept))
 	default:
-		if f.pointer {
-			kept := v.text
-			at.Set(reflect.ValueOf(&kept))
-			return
-		}
 		at.SetString(v.text)
 	}
 }
@@ -86,39 +82,13 @@ func (r record) set(f *field, v value) {
 // clear takes the value of a field away.
 func (r record) clear(f *field) { r.at(f).SetZero() }
 
-// scalar returns where the value of a field that does not repeat is; false where
-// there is none.
-func (r record) scalar(f *field) (reflect.Value, bool) {
-	at := r.at(f)
-	if !f.pointer {
-		return at, true
-	}
-	if at.IsNil() {
-		return reflect.Value{}, false
-	}
-	return at.Elem(), true
-}
-
 // text returns the value of a field that is kept as text; empty where there is
 // none.
-func (r record) text(f *field) string {
-	if at, ok := r.scalar(f); ok {
-		return at.String()
-	}
-	return ""
-}
+func (r record) text(f *field) string { return f.value(r.at(f)).String() }
 
-func (r record) integer(f *field) int64 {
-	if at, ok := r.scalar(f); ok {
-		return at.Int()
-	}
-	return 0
-}
+func (r record) integer(f *field) int64 { return f.value(r.at(f)).Int() }
 
-func (r record) boolean(f *field) bool {
-	at, ok := r.scalar(f)
-	return ok && at.Bool()
-}
+func (r record) boolean(f *field) bool { return f.value(r.at(f)).Bool() }
 
 // stamp returns the value of a datetime field; nil where there is none.
 func (r record) stamp(f *field) *timestamppb.Timestamp {
@@ -145,10 +115,42 @@ func (r record) part(f *field, index int) (record, bool) {
 	if f.repeated {
 		at = at.Index(index)
 	}
-	if at.IsNil() {
-		return record{reflect.New(f.part.typ).Elem()}, false
+	return f.partOf(at), !at.IsNil()
+}
+
+// partOf returns the part that a pointer in a message leads to; an empty one for
+// nil.
+func (f *field) partOf(v reflect.Value) record {
+	if v.IsNil() {
+		return record{reflect.New(f.part.typ).Elem()}
 	}
-	return record{at.Elem()}, true
+	return record{v.Elem()}
+}
+
+// value returns the scalar that a place in a message holds or points to; an empty
+// one for nil.
+func (f *field) value(v reflect.Value) reflect.Value {
+	switch {
+	case !f.pointer:
+		return v
+	case v.IsNil():
+		return reflect.Zero(v.Type().Elem())
+	default:
+		return v.Elem()
+	}
+}
+
+// isWritten reports whether a field that does not repeat is written at all, by its
+// place in a message.
+func (f *field) isWritten(v reflect.Value) bool {
+	switch {
+	case f.Required:
+		return true
+	case f.pointer:
+		return !v.IsNil()
+	default:
+		return !v.IsZero()
+	}
 }
 
 // item returns an item of a repeated field of texts.
@@ -177,4 +179,25 @@ func (r record) spell(f *field) string {
 	default:
 		return r.text(f)
 	}
+}
+
+// room counts the texts that may be long, so that what is written is not moved as
+// it grows.
+func (r record) room(s *message) int {
+	count := 0
+	for _, f := range s.long {
+		count += len(r.text(f))
+	}
+	for _, f := range s.parts {
+		parts := 1
+		if f.repeated {
+			parts = r.size(f)
+		}
+		for i := range parts {
+			if part, ok := r.part(f, i); ok {
+				count += typicalPart + part.room(f.part)
+			}
+		}
+	}
+	return count
 }

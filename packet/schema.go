@@ -62,10 +62,13 @@ type field struct {
 	pointer  bool // nil in the Go struct where there is no value
 	opening  string
 	closing  string
-	member   string // the name in quotation marks, and the colon
-	rules    *validate.FieldRules
-	codes    []*packetv1.Code
-	part     *message // of kindPart
+	// beginning and ending are those with the white space around them that is
+	// written.
+	beginning, ending string
+	member            string // the name in quotation marks, and the colon
+	rules             *validate.FieldRules
+	codes             []*packetv1.Code
+	part              *message // of kindPart
 }
 
 // message is one kind of message and its fields in the standard's order.
@@ -76,6 +79,7 @@ type message struct {
 	typ      reflect.Type // of the Go struct
 	fields   []*field
 	parts    []*field // those that are messages
+	long     []*field // those that may hold long texts
 	checks   []rule
 	exact    map[string]*field
 	folded   map[string]*field   // names and aliases in small letters
@@ -184,7 +188,8 @@ func (s schema) field(fd protoreflect.FieldDescriptor) (*field, error) {
 	name := element.GetName()
 	f := &field{
 		Element: element, codes: codes, name: name, repeated: fd.IsList(), desc: fd,
-		opening: "<" + name + ">", closing: "</" + name + ">", member: `"` + name + `":`,
+		opening: "<" + name + ">", closing: "</" + name + ">",
+		beginning: strings.Repeat("  ", usualDepth) + "<" + name + ">", ending: "</" + name + ">\n", member: `"` + name + `":`,
 	}
 	f.rules, _ = proto.GetExtension(fd.Options(), validate.E_Field).(*validate.FieldRules)
 	f.minLen, f.maxLen = f.rules.GetString().GetMinLen(), f.rules.GetString().GetMaxLen()
@@ -253,6 +258,9 @@ func (m *message) index() error {
 		}
 		if f.kind == kindPart {
 			m.parts = append(m.parts, f)
+		}
+		if f.kind == kindBase64 && !f.repeated {
+			m.long = append(m.long, f)
 		}
 		m.exact[f.name] = f
 		for _, name := range append([]string{f.name}, f.Aliases...) {

@@ -25,6 +25,7 @@ const (
 	ruleAttributes   = "limit.attributes"
 	ruleText         = "limit.text"
 	ruleSize         = "limit.size"
+	ruleAttachment   = "limit.attachment"
 	ruleFindings     = "limit.findings"
 	ruleAlias        = "name.alias"
 	ruleCase         = "name.case"
@@ -88,17 +89,21 @@ func textType(f *field) text {
 	}
 }
 
-func textBase64(wrong string) text {
+func textBase64(wrong base64Defect) text {
 	switch wrong {
-	case "alphabet":
+	case base64Alphabet:
 		return text{"holds a character that Base64 does not have; allowed are A-Z a-z 0-9 + / = and white space",
 			"có ký tự không thuộc Base64; cho phép A-Z a-z 0-9 + / = và khoảng trắng"}
-	case "bits":
+	case base64Bits:
 		return text{"ends in bits that belong to no byte; the Base64 text is damaged", "phần cuối không tạo thành byte; văn bản Base64 bị hỏng"}
 	default:
 		return text{"is cut off or wrongly padded; Base64 comes in groups of four characters, the last filled up with =",
 			"bị cắt cụt hoặc đệm sai; Base64 gồm các nhóm bốn ký tự, nhóm cuối được đệm bằng ="}
 	}
+}
+
+func textAttachment(size, limit int) text {
+	return text{fmt.Sprintf("stands for %d bytes; at most %d are allowed", size, limit), fmt.Sprintf("chứa %d byte; cho phép tối đa %d byte", size, limit)}
 }
 
 func textDuplicate(name string) text {

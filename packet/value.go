@@ -4,9 +4,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // form is what a value was written as.
@@ -123,14 +120,30 @@ func (r *reading) str(at int, v scalar) (value, bool) {
 	}
 	switch f.kind {
 	case kindBase64:
-		if err := checkBase64(v.text); err != "" {
-			r.fail(at, ruleBase64, "", textBase64(err))
-			return value{}, false
-		}
+		return r.base64(at, v.text)
 	case kindOrganisation:
 		return r.organisation(at, v.text)
 	}
 	return value{text: v.text}, true
+}
+
+// base64 checks a Base64 text and how much it stands for, and keeps it as it is:
+// whoever wants the bytes decodes it, once.
+func (r *reading) base64(at int, sent string) (value, bool) {
+	size, wrong := base64Size(sent)
+	if wrong != base64Good {
+		r.fail(at, ruleBase64, "", textBase64(wrong))
+		return value{}, false
+	}
+	limit := int(r.steps[at].field.GetMaxBytes())
+	if limit == 0 || r.options.AttachmentBytes < limit {
+		limit = r.options.AttachmentBytes
+	}
+	if size > limit {
+		r.fail(at, ruleAttachment, "", textAttachment(size, limit))
+		return value{}, false
+	}
+	return value{text: sent}, true
 }
 
 // organisation checks a code and keeps it in the form it was sent in, 2016's or
@@ -224,6 +237,9 @@ func (r *reading) boolean(at int, v scalar) (value, bool) {
 }
 
 func (r *reading) datetime(at int, v scalar) (value, bool) {
+	if seconds, nanos, ok := standardDate(v.text); ok {
+		return value{stamp: r.stamp(seconds, nanos)}, true
+	}
 	s := trim(v.text)
 	if s == "" {
 		return r.empty(at, v.text)
@@ -247,7 +263,7 @@ func (r *reading) datetime(at int, v scalar) (value, bool) {
 		r.fail(at, ruleDatetime, v.text, textYears())
 		return value{}, false
 	}
-	stamp := &timestamppb.Timestamp{Seconds: t.Unix(), Nanos: int32(t.Nanosecond())} //nolint:gosec // under 1e9
+	stamp := r.stamp(t.Unix(), int32(t.Nanosecond())) //nolint:gosec // under 1e9
 	if !exact || s != v.text {
 		r.liberty(at, ruleDatetime, v.text, s, string(appendDate(nil, stamp)), exact)
 	}
@@ -287,97 +303,4 @@ func (r *reading) decimal(at int, v scalar) (value, bool) {
 	}
 	r.liberty(at, ruleDecimal, v.text, s, digits, exact)
 	return value{text: digits}, true
-}
-
-// trim takes the white space of XML off both ends.
-func trim(s string) string {
-	if s == "" || s[0] > ' ' && s[len(s)-1] > ' ' {
-		return s
-	}
-	return strings.Trim(s, " \t\r\n")
-}
-
-// legal reports whether XML 1.0 can hold a text.
-func legal(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < 0x20 && c != '\t' && c != '\n' && c != '\r':
-			return false
-		case c == 0xEF && (s[i:i+3] == "\uFFFE" || s[i:i+3] == "\uFFFF"):
-			return false
-		}
-	}
-	return true
-}
-
-// illegalAt returns where a text holds what XML 1.0 cannot; -1 where it does not.
-func illegalAt(s string) int {
-	if legal(s) {
-		return -1
-	}
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c >= 0x20 && c < utf8.RuneSelf, c == '\t', c == '\n', c == '\r':
-		case c < 0x20:
-			return i
-		default:
-			char, size := utf8.DecodeRuneInString(s[i:])
-			if char == utf8.RuneError && size < 2 || char == 0xFFFE || char == 0xFFFF {
-				return i
-			}
-			i += size - 1
-		}
-	}
-	return -1
-}
-
-// checkBase64 checks a Base64 text without decoding it; white space is allowed
-// anywhere. It returns what is wrong.
-func checkBase64(s string) string {
-	count, padding := 0, 0
-	var last byte
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-			continue
-		case c == '=':
-			padding++
-		case padding > 0:
-			return "padding"
-		case base64Value(c) < 0:
-			return "alphabet"
-		default:
-			last = c
-		}
-		count++
-	}
-	switch {
-	case count == 0, count%4 != 0, padding > 2, padding == count:
-		return "padding"
-	case padding == 1 && base64Value(last)&3 != 0, padding == 2 && base64Value(last)&15 != 0:
-		return "bits"
-	}
-	return ""
-}
-
-// base64Value returns the six bits of a character; -1 outside the alphabet.
-func base64Value(c byte) int {
-	switch {
-	case c >= 'A' && c <= 'Z':
-		return int(c - 'A')
-	case c >= 'a' && c <= 'z':
-		return int(c-'a') + 26
-	case c >= '0' && c <= '9':
-		return int(c-'0') + 52
-	case c == '+':
-		return 62
-	case c == '/':
-		return 63
-	default:
-		return -1
-	}
 }

@@ -18,6 +18,7 @@ func newXMLReader(r *reading, content []byte) *xmlReader {
 	src := sourceOf(content)
 	r.text, r.located = src.text, true
 	x := &xmlReader{reading: r, scan: xmlScanner{text: src.text, broken: src.broken, open: r.open}}
+	x.scan.replaced = strings.IndexByte(src.text, '&') >= 0 || strings.IndexByte(src.text, '\r') >= 0 || strings.Contains(src.text, "]]")
 	x.scan.declaration(src.utf16)
 	return x
 }
@@ -161,7 +162,7 @@ func (x *xmlReader) element(fr *frame, t xmlToken) {
 		return
 	}
 	if v, ok := x.read(at, scalar{text: sent}); ok {
-		fr.message.set(f, v)
+		fr.message.set(f, v, x.reading)
 	}
 }
 
@@ -197,7 +198,7 @@ func (x *xmlReader) expected(fr *frame) bool {
 	s.at = from + length + len(f.closing)
 	if step, ok := x.begin(fr, f, at); ok {
 		if v, ok := x.read(step, scalar{text: s.text[from : from+length]}); ok {
-			fr.message.set(f, v)
+			fr.message.set(f, v, x.reading)
 		}
 	}
 	return true

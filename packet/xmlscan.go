@@ -46,6 +46,9 @@ type xmlScanner struct {
 	misspelt   string
 	elements   int
 	attributes []xmlAttribute
+	// replaced is set where the text holds anything that has to be looked for in
+	// every run: a reference, a line end of another kind, or ]].
+	replaced bool
 }
 
 // next returns the next piece. After xmlStop it returns xmlStop for ever.
@@ -331,7 +334,7 @@ func (s *xmlScanner) characters() xmlToken {
 // it holds no reference, no line end of another kind, and nothing that is not
 // allowed.
 func (s *xmlScanner) plain(run string) bool {
-	return strings.IndexByte(run, '&') < 0 && strings.IndexByte(run, '\r') < 0 && !strings.Contains(run, "]]>")
+	return !s.replaced || strings.IndexByte(run, '&') < 0 && strings.IndexByte(run, '\r') < 0 && !strings.Contains(run, "]]>")
 }
 
 // space skips white space and reports whether there was any.

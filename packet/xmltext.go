@@ -8,10 +8,19 @@ import (
 
 // unixLines ends lines as XML says: with a line feed alone.
 func unixLines(s string) string {
-	if strings.IndexByte(s, '\r') < 0 {
+	at := strings.IndexByte(s, '\r')
+	if at < 0 {
 		return s
 	}
-	return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
+	var b strings.Builder
+	b.Grow(len(s) - strings.Count(s, "\r\n"))
+	for ; at >= 0; at = strings.IndexByte(s, '\r') {
+		b.WriteString(s[:at])
+		b.WriteByte('\n')
+		s = strings.TrimPrefix(s[at+1:], "\n")
+	}
+	b.WriteString(s)
+	return b.String()
 }
 
 // expand replaces references in a run that begins at an offset. Nothing that a

@@ -2,8 +2,8 @@ package packet
 
 import (
 	"fmt"
+	"reflect"
 	"strconv"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -12,217 +12,152 @@ import (
 
 const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
-// typicalBytes is room for a usual packet, without long texts.
-const typicalBytes = 2048
+// usualDepth is how deep most elements stand at most.
+const usualDepth = 4
 
-// room counts the texts that may be long, so that what is written is not moved as
-// it grows.
-func room(s *message, m record) int {
-	count := 0
-	for _, f := range s.fields {
-		switch {
-		case f.kind == kindBase64 && !f.repeated:
-			count += len(m.text(f))
-		case f.kind == kindPart && f.repeated:
-			for i := range m.size(f) {
-				part, _ := m.part(f, i)
-				count += len(s.name) + room(f.part, part)
-			}
-		case f.kind == kindPart && m.has(f):
-			part, _ := m.part(f, 0)
-			count += room(f.part, part)
-		}
-	}
-	return count
-}
-
-// xmlWriter writes a document, indented by two spaces.
-type xmlWriter struct {
-	b []byte
-}
-
-// writeXML writes a message as a whole document.
-func writeXML(s *message, m record) ([]byte, error) {
-	w := &xmlWriter{b: make([]byte, 0, typicalBytes+room(s, m))}
-	w.b = append(w.b, xmlDeclaration...)
-	if err := w.message(s.name, s, m, 0); err != nil {
+// writeXML appends a message to b as a whole document, indented by two spaces.
+func writeXML(b []byte, s *message, m record) ([]byte, error) {
+	b = append(b, xmlDeclaration...)
+	b, err := appendMessage(b, s.name, s, m, 0)
+	if err != nil {
 		return nil, fmt.Errorf("write %s as XML: %w", s.name, err)
 	}
-	return w.b, nil
+	return b, nil
 }
 
-func (w *xmlWriter) message(name string, s *message, m record, depth int) error {
-	w.indent(depth)
-	w.open(name)
-	w.b = append(w.b, '\n')
+func appendMessage(b []byte, name string, s *message, m record, depth int) ([]byte, error) {
+	b = appendOpening(b, name, depth)
+	b = append(b, '\n')
 	kept := keptOf(s, m)
 	for _, u := range kept.after(nil) {
-		w.unknown(u.GetName(), u, depth+1)
+		b = appendUnknown(b, u.GetName(), u, depth+1)
 	}
 	for _, f := range s.fields {
-		if err := w.field(f, m, depth+1); err != nil {
-			return err
+		var err error
+		if b, err = appendField(b, f, m.at(f), depth+1); err != nil {
+			return nil, err
 		}
-		for _, u := range kept.after(f) {
-			w.unknown(u.GetName(), u, depth+1)
-		}
-	}
-	w.indent(depth)
-	w.close(name)
-	return nil
-}
-
-func (w *xmlWriter) field(f *field, m record, depth int) error {
-	if !f.written(m) {
-		return nil
-	}
-	count := 1
-	if f.repeated {
-		count = m.size(f)
-	}
-	for i := range count {
-		if f.kind == kindPart {
-			part, _ := m.part(f, i)
-			if err := w.message(f.name, f.part, part, depth); err != nil {
-				return err
+		if kept.table != nil {
+			for _, u := range kept.after(f) {
+				b = appendUnknown(b, u.GetName(), u, depth+1)
 			}
-			continue
 		}
-		w.indent(depth)
-		w.b = append(w.b, f.opening...)
-		if err := w.value(f, m, i); err != nil {
-			return err
-		}
-		w.b = append(w.b, f.closing...)
-		w.b = append(w.b, '\n')
 	}
-	return nil
+	return appendClosing(appendIndent(b, depth), name), nil
 }
 
-// value writes what a field holds; the item of an index, where it repeats.
-func (w *xmlWriter) value(f *field, m record, index int) error {
-	switch {
-	case f.kind == kindInteger:
-		w.b = strconv.AppendInt(w.b, m.integer(f), 10)
-	case f.kind == kindBoolean:
-		w.b = strconv.AppendBool(w.b, m.boolean(f))
-	case f.kind == kindDatetime:
-		stamp, err := stampOf(f, m)
+// appendField writes what a field holds, if it is written at all.
+func appendField(b []byte, f *field, v reflect.Value, depth int) ([]byte, error) {
+	if !f.repeated {
+		if !f.isWritten(v) {
+			return b, nil
+		}
+		return appendElement(b, f, v, depth)
+	}
+	for i := range v.Len() {
+		var err error
+		if b, err = appendElement(b, f, v.Index(i), depth); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// appendElement writes one value.
+func appendElement(b []byte, f *field, v reflect.Value, depth int) ([]byte, error) {
+	if f.kind == kindPart {
+		return appendMessage(b, f.name, f.part, f.partOf(v), depth)
+	}
+	if depth <= usualDepth {
+		b = append(b, f.beginning[2*(usualDepth-depth):]...)
+	} else {
+		b = appendOpening(b, f.name, depth)
+	}
+	switch f.kind {
+	case kindInteger:
+		b = strconv.AppendInt(b, f.value(v).Int(), 10)
+	case kindBoolean:
+		b = strconv.AppendBool(b, f.value(v).Bool())
+	case kindDatetime:
+		stamp, err := stampOf(f, v)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if stamp != nil {
-			w.b = appendDate(w.b, stamp)
+			b = appendDate(b, stamp)
 		}
-	case f.repeated:
-		w.text(m.item(f, index))
 	default:
-		w.text(m.text(f))
+		b = appendXML(b, f.value(v).String())
 	}
-	return nil
+	return append(b, f.ending...), nil
 }
 
-// stampOf returns the time of a datetime field; nil for the null form. It is an
-// error where the field has to hold a time and does not.
-func stampOf(f *field, m record) (*timestamppb.Timestamp, error) {
-	stamp := m.stamp(f)
+// stampOf returns the time that a datetime field holds; nil for the null form. It
+// is an error where the field has to hold a time and does not.
+func stampOf(f *field, v reflect.Value) (*timestamppb.Timestamp, error) {
+	stamp, _ := v.Interface().(*timestamppb.Timestamp)
 	if stamp == nil {
 		if f.Nullable {
 			return nil, nil //nolint:nilnil // no time is a value of such fields
 		}
 		return nil, fmt.Errorf("%s is required and holds no time", f.name)
 	}
-	if !stamp.IsValid() || !writable(stamp.AsTime()) {
+	if !isWritable(stamp) {
 		return nil, fmt.Errorf("%s is not a time between the years 0001 and 9999", f.name)
 	}
 	return stamp, nil
 }
 
-// unknown writes an element that the standard does not know. An array is
+// appendUnknown writes an element that the standard does not know. An array is
 // written as elements of one name, as lists are in the standard.
-func (w *xmlWriter) unknown(name string, u *packetv1.UnknownElement, depth int) {
+func appendUnknown(b []byte, name string, u *packetv1.UnknownElement, depth int) []byte {
 	if depth > 2*maxDepth {
-		return // Decode lets nothing in that nests so deep
+		return b // Decode lets nothing in that nests so deep
 	}
 	if u.GetKind() == packetv1.UnknownElement_KIND_ARRAY && len(u.GetChildren()) > 0 {
 		for _, item := range u.GetChildren() {
-			w.item(name, item, depth)
+			b = appendItem(b, name, item, depth)
 		}
-		return
+		return b
 	}
 	spelt := elementName(name)
-	w.indent(depth)
-	w.open(spelt)
+	b = appendOpening(b, spelt, depth)
 	if len(u.GetChildren()) > 0 {
-		w.b = append(w.b, '\n')
+		b = append(b, '\n')
 		for _, child := range u.GetChildren() {
-			w.unknown(child.GetName(), child, depth+1)
+			b = appendUnknown(b, child.GetName(), child, depth+1)
 		}
-		w.indent(depth)
+		b = appendIndent(b, depth)
 	} else {
-		w.text(u.GetText())
+		b = appendXML(b, u.GetText())
 	}
-	w.close(spelt)
+	return appendClosing(b, spelt)
 }
 
-// item writes an item of an array; an array in an array is an element of its own.
-func (w *xmlWriter) item(name string, item *packetv1.UnknownElement, depth int) {
-	if item.GetKind() != packetv1.UnknownElement_KIND_ARRAY {
-		w.unknown(name, item, depth)
-		return
+// appendItem writes an item of an array; an array in an array is an element of its
+// own.
+func appendItem(b []byte, name string, item *packetv1.UnknownElement, depth int) []byte {
+	if item.GetKind() == packetv1.UnknownElement_KIND_ARRAY {
+		item = &packetv1.UnknownElement{Kind: packetv1.UnknownElement_KIND_OBJECT, Children: item.GetChildren()}
 	}
-	w.unknown(name, &packetv1.UnknownElement{Kind: packetv1.UnknownElement_KIND_OBJECT, Children: item.GetChildren()}, depth)
+	return appendUnknown(b, name, item, depth)
 }
 
-func (w *xmlWriter) indent(depth int) {
+func appendIndent(b []byte, depth int) []byte {
 	for range depth {
-		w.b = append(w.b, "  "...)
+		b = append(b, "  "...)
 	}
+	return b
 }
 
-func (w *xmlWriter) open(name string) {
-	w.b = append(w.b, '<')
-	w.b = append(w.b, name...)
-	w.b = append(w.b, '>')
+func appendOpening(b []byte, name string, depth int) []byte {
+	b = append(appendIndent(b, depth), '<')
+	b = append(b, name...)
+	return append(b, '>')
 }
 
-func (w *xmlWriter) close(name string) {
-	w.b = append(w.b, "</"...)
-	w.b = append(w.b, name...)
-	w.b = append(w.b, ">\n"...)
-}
-
-// text writes a text so that it is read again as it is. What XML 1.0 cannot hold
-// is replaced by U+FFFD; Decode lets nothing in that has such characters.
-func (w *xmlWriter) text(s string) {
-	from := 0
-	for i := 0; i < len(s); {
-		escaped, size := "", 1
-		switch c := s[i]; {
-		case c == '&':
-			escaped = "&amp;"
-		case c == '<':
-			escaped = "&lt;"
-		case c == '>':
-			escaped = "&gt;"
-		case c == '\r':
-			escaped = "&#xD;"
-		case c == '\t', c == '\n', c >= 0x20 && c < utf8.RuneSelf:
-		case c < 0x20:
-			escaped = "\uFFFD"
-		default:
-			var char rune
-			char, size = utf8.DecodeRuneInString(s[i:])
-			if char == utf8.RuneError && size < 2 || char == 0xFFFE || char == 0xFFFF {
-				escaped = "\uFFFD"
-			}
-		}
-		if escaped != "" {
-			w.b = append(w.b, s[from:i]...)
-			w.b = append(w.b, escaped...)
-			from = i + size
-		}
-		i += size
-	}
-	w.b = append(w.b, s[from:]...)
+func appendClosing(b []byte, name string) []byte {
+	b = append(b, "</"...)
+	b = append(b, name...)
+	return append(b, ">\n"...)
 }
