@@ -106,10 +106,10 @@ func (c *Codec) Append(b []byte, m proto.Message, format exchangev1.Format) ([]b
 	switch format {
 	case exchangev1.Format_FORMAT_XML:
 		r := recordOf(m)
-		return writeXML(slices.Grow(b, typicalBytes+r.room(s)), s, r)
+		return writeXML(slices.Grow(b, len(xmlDeclaration)+r.room(s)), s, r)
 	case exchangev1.Format_FORMAT_JSON:
 		r := recordOf(m)
-		return writeJSON(slices.Grow(b, typicalBytes+r.room(s)), s, r)
+		return writeJSON(slices.Grow(b, len(xmlDeclaration)+r.room(s)), s, r)
 	case exchangev1.Format_FORMAT_PROTOBUF:
 		b, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(b, m)
 		if err != nil {
@@ -120,12 +120,6 @@ func (c *Codec) Append(b []byte, m proto.Message, format exchangev1.Format) ([]b
 		return nil, fmt.Errorf("no format %s to write", format)
 	}
 }
-
-// What is usual of a packet and of a part of one, written and without long texts.
-const (
-	typicalBytes = 2048
-	typicalPart  = 256
-)
 
 func (c *Codec) tableOf(m proto.Message) (*message, error) {
 	if m == nil || !m.ProtoReflect().IsValid() {
@@ -157,8 +151,7 @@ func (c *Codec) decode(s *message, m record, format exchangev1.Format, content [
 		return nil, fmt.Errorf("no format %s to read", format)
 	}
 	if !r.stopped {
-		w := walk{reading: r}
-		w.message(s, m)
+		r.validate(s, m)
 	}
 	return r.result()
 }
@@ -168,7 +161,7 @@ func (c *Codec) decode(s *message, m record, format exchangev1.Format, content [
 func (c *Codec) reading(s *message) *reading {
 	r, ok := c.readings.Get().(*reading)
 	if !ok {
-		r = &reading{steps: make([]step, 0, typicalSteps), open: make([]string, 0, maxDepth)}
+		r = &reading{steps: make([]step, 0, typicalSteps), open: make([]string, 0, maxDepth), trail: make([]leg, 0, maxDepth)}
 	}
 	r.options = c.options
 	r.root(s)
@@ -178,6 +171,6 @@ func (c *Codec) reading(s *message) *reading {
 // release takes a reading back, and with it all that refers to what was read.
 func (c *Codec) release(r *reading) {
 	clear(r.open[:cap(r.open)])
-	*r = reading{steps: r.steps[:0], open: r.open[:0]}
+	*r = reading{steps: r.steps[:0], open: r.open[:0], trail: r.trail[:0]}
 	c.readings.Put(r)
 }

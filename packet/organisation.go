@@ -3,6 +3,7 @@ package packet
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -31,25 +32,43 @@ func ParseOrganisation(s string) (Organisation, error) {
 	if len(code) > maxCode {
 		return Organisation{}, fmt.Errorf("a text of %d bytes is %w", len(s), ErrOrganisation)
 	}
-	levels := strings.Split(strings.ToUpper(code), ".")
-	if len(levels) == maxLevels && isLevel1(levels[maxLevels-1]) && !isLevel1(levels[0]) {
-		for i, j := 0, len(levels)-1; i < j; i, j = i+1, j-1 {
-			levels[i], levels[j] = levels[j], levels[i]
-		}
-	}
-	if len(levels) > maxLevels || !isLevel1(levels[0]) {
+	code = strings.ToUpper(code)
+	levels, ok := levelsOf(code)
+	if !ok {
 		return Organisation{}, fmt.Errorf("%.64q is %w", s, ErrOrganisation)
 	}
 	used := 1
-	for i, level := range levels[1:] {
-		if !isLower(level) {
-			return Organisation{}, fmt.Errorf("%.64q is %w", s, ErrOrganisation)
-		}
-		if strings.Trim(level, "0") != "" {
-			used = i + 2
+	for i := range levels {
+		if strings.Trim(levels[i], "0") != "" {
+			used = i + 1
 		}
 	}
-	return Organisation{strings.Join(levels[:used], ".")}, nil
+	canonical := strings.Join(levels[:used], ".")
+	return Organisation{canonical}, nil
+}
+
+// levelsOf splits a code in either spelling into its levels, the first one first;
+// false where it is no code. Levels that are not there are empty.
+func levelsOf(code string) (levels [maxLevels]string, ok bool) {
+	count := 0
+	for more := true; more; count++ {
+		if count == maxLevels {
+			return levels, false
+		}
+		levels[count], code, more = strings.Cut(code, ".")
+	}
+	if count == maxLevels && isLevel1(levels[maxLevels-1]) && !isLevel1(levels[0]) {
+		slices.Reverse(levels[:])
+	}
+	if !isLevel1(levels[0]) {
+		return levels, false
+	}
+	for _, level := range levels[1:count] {
+		if !isLower(level) {
+			return levels, false
+		}
+	}
+	return levels, true
 }
 
 // String returns the canonical code; empty for the zero value.

@@ -154,7 +154,7 @@ func (p *protobufReader) list(f *field, m record, parent, depth int) {
 // text checks a text as if it had been read, and returns how it is kept; false
 // where it stays as it is.
 func (p *protobufReader) text(at int, s string) (value, bool) {
-	if f := p.steps[at].field; f.kind == kindDecimal && s != "" && (!isPlainDecimal(s) || len(s) > maxDigits) {
+	if f := p.fieldAt(at); f.kind == kindDecimal && s != "" && (!isPlainDecimal(s) || len(s) > maxDigits) {
 		p.fail(at, ruleDecimal, s, textDecimal())
 		return value{}, false
 	}
@@ -165,7 +165,7 @@ func (p *protobufReader) text(at int, s string) (value, bool) {
 // datetime checks a time of a message, and cuts it to the milliseconds that can
 // be written.
 func (p *protobufReader) datetime(at int, m record) {
-	f := p.steps[at].field
+	f := p.fieldAt(at)
 	stamp := m.stamp(f)
 	p.later(stamp, at)
 	if !stamp.IsValid() {

@@ -32,6 +32,7 @@ type reading struct {
 	texts    []string
 	integers []int32
 	booleans []bool
+	trail    []leg // to the part whose rules are applied
 	found    []found
 	// violations and warnings count the findings, also those that are not kept.
 	violations, warnings int
@@ -45,8 +46,11 @@ type reading struct {
 
 // step is one element that the standard knows, in the order of the text; the
 // first is the root.
+//
+// There is one for every element, so it holds no pointer that would have to be
+// followed by the garbage collector.
 type step struct {
-	field  *field // nil for the root
+	field  int32 // its number; 0 for the root
 	parent int32
 	index  int32 // among the elements of that name, where they repeat
 	offset int
@@ -76,8 +80,7 @@ func next[T any](room *[]T) *T {
 
 // spot is what a step is of.
 type spot struct {
-	parent, index int32
-	field         *field
+	parent, index, field int32
 }
 
 // root begins with the root.
@@ -88,7 +91,7 @@ func (r *reading) root(s *message) {
 
 // enter notes an element and returns its step.
 func (r *reading) enter(parent int, f *field, index, offset int) int {
-	s := step{field: f, parent: int32(parent), index: int32(index), offset: offset} //nolint:gosec // at most maxElements
+	s := step{field: f.number, parent: int32(parent), index: int32(index), offset: offset} //nolint:gosec // at most maxElements
 	r.steps = append(r.steps, s)
 	if r.places != nil {
 		r.places[s.spot()] = int32(len(r.steps) - 1) //nolint:gosec // at most maxElements and what they lack
@@ -107,20 +110,28 @@ func (r *reading) lookup(parent int, f *field, index int) int {
 			r.places[r.steps[at].spot()] = int32(at) //nolint:gosec // at most maxElements and what they lack
 		}
 	}
-	if at, ok := r.places[spot{parent: int32(parent), index: int32(index), field: f}]; ok { //nolint:gosec // of a list in memory
+	if at, ok := r.places[spot{parent: int32(parent), index: int32(index), field: f.number}]; ok { //nolint:gosec // of a list in memory
 		return int(at)
 	}
 	return -1
 }
 
+// fieldAt returns what a step is of; nil for the root.
+func (r *reading) fieldAt(at int) *field {
+	if at == 0 {
+		return nil
+	}
+	return r.table.numbered[r.steps[at].field]
+}
+
 // path spells a step by official names.
 func (r *reading) path(at int) string {
-	s := r.steps[at]
-	if s.field == nil {
+	s, f := r.steps[at], r.fieldAt(at)
+	if f == nil {
 		return r.table.name
 	}
-	path := r.path(int(s.parent)) + "." + s.field.name
-	if s.field.repeated && s.index != noItem {
+	path := r.path(int(s.parent)) + "." + f.name
+	if f.repeated && s.index != noItem {
 		path += "[" + strconv.Itoa(int(s.index)) + "]"
 	}
 	return path
@@ -128,7 +139,7 @@ func (r *reading) path(at int) string {
 
 // personal reports whether what stands at a step is about a person.
 func (r *reading) personal(at int) bool {
-	f := r.steps[at].field
+	f := r.fieldAt(at)
 	return f != nil && f.Personal
 }
 

@@ -55,7 +55,7 @@ func (r record) set(f *field, v value, rooms *reading) {
 	at := r.at(f)
 	switch {
 	case f.repeated:
-		at.Set(reflect.Append(at, reflect.ValueOf(v.text))) // newSchema lets no other scalar repeat
+		grown(at).SetString(v.text) // newSchema lets no other scalar repeat
 	case f.kind == kindDatetime:
 		at.Set(reflect.ValueOf(v.stamp))
 	case f.kind == kindInteger && f.pointer:
@@ -101,11 +101,21 @@ func (r record) add(f *field) record {
 	part := reflect.New(f.part.typ)
 	at := r.at(f)
 	if f.repeated {
-		at.Set(reflect.Append(at, part))
+		grown(at).Set(part)
 	} else {
 		at.Set(part)
 	}
 	return record{part.Elem()}
+}
+
+// grown adds an item to a list and returns where it is.
+func grown(list reflect.Value) reflect.Value {
+	count := list.Len()
+	if count == list.Cap() {
+		list.Grow(1)
+	}
+	list.SetLen(count + 1)
+	return list.Index(count)
 }
 
 // part returns a part; that of an index where the field repeats. It returns false,
@@ -181,10 +191,11 @@ func (r record) spell(f *field) string {
 	}
 }
 
-// room counts the texts that may be long, so that what is written is not moved as
-// it grows.
+// room estimates what a message takes up when it is written, so that what is
+// written is not moved as it grows: what is usual of its elements, and the texts
+// that may be long.
 func (r record) room(s *message) int {
-	count := 0
+	count := s.usual
 	for _, f := range s.long {
 		count += len(r.text(f))
 	}
@@ -195,7 +206,7 @@ func (r record) room(s *message) int {
 		}
 		for i := range parts {
 			if part, ok := r.part(f, i); ok {
-				count += typicalPart + part.room(f.part)
+				count += part.room(f.part)
 			}
 		}
 	}

@@ -45,6 +45,9 @@ const (
 // seen in one word.
 const maxFields = 64
 
+// usualElement is what an element usually takes up, without its name.
+const usualElement = 24
+
 // maxName is the longest name that is compared in other spellings.
 const maxName = 64
 
@@ -53,6 +56,7 @@ type field struct {
 	*packetv1.Element
 	name     string // official
 	index    int    // in message.fields
+	number   int32  // in message.numbered
 	kind     kind
 	repeated bool
 	minLen   uint64 // of strings, by the rules
@@ -81,6 +85,8 @@ type message struct {
 	parts    []*field // those that are messages
 	long     []*field // those that may hold long texts
 	checks   []rule
+	usual    int      // bytes that one usually takes up when it is written
+	numbered []*field // all that there are, of every message
 	exact    map[string]*field
 	folded   map[string]*field   // names and aliases in small letters
 	rules    map[string][]*field // the fields that a CEL rule looks at, by its id
@@ -101,7 +107,22 @@ func newSchema() (schema, error) {
 			return nil, fmt.Errorf("read descriptors: %w", err)
 		}
 	}
+	s.number()
 	return s, nil
+}
+
+// number gives every field a number of its own, from 1.
+func (s schema) number() {
+	all := []*field{nil}
+	for _, m := range s {
+		for _, f := range m.fields {
+			f.number = int32(len(all)) //nolint:gosec // some hundreds
+			all = append(all, f)
+		}
+	}
+	for _, m := range s {
+		m.numbered = all
+	}
 }
 
 // of returns the table of a packet type; nil where there is none.
@@ -259,6 +280,7 @@ func (m *message) index() error {
 		if f.kind == kindPart {
 			m.parts = append(m.parts, f)
 		}
+		m.usual += 2*len(f.name) + usualElement
 		if f.kind == kindBase64 && !f.repeated {
 			m.long = append(m.long, f)
 		}

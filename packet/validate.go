@@ -9,24 +9,19 @@ import (
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
-// walk applies the rules of the .proto files to a message that was read and
-// reports what breaks them, by official names and at the places that were read. A
-// rule about a value that was refused or is missing says nothing more.
-type walk struct {
-	*reading
-	trail []leg // from the root to the message at hand
-}
-
-// leg is one step of the way to a part.
+// leg is one step of the way from the root to a part.
 type leg struct {
 	field *field
 	index int
 }
 
-func (w *walk) message(s *message, m record) {
+// validate applies the rules of the .proto files to a message that was read and
+// reports what breaks them, by official names and at the places that were read. A
+// rule about a value that was refused or is missing says nothing more.
+func (r *reading) validate(s *message, m record) {
 	for i := range s.checks {
 		if rule := &s.checks[i]; !rule.holds(m) {
-			w.broken(s, m, rule)
+			r.broken(s, m, rule)
 		}
 	}
 	for _, f := range s.parts {
@@ -36,19 +31,19 @@ func (w *walk) message(s *message, m record) {
 		}
 		for i := range count {
 			if part, ok := m.part(f, i); ok {
-				w.trail = append(w.trail, leg{f, i})
-				w.message(f.part, part)
-				w.trail = w.trail[:len(w.trail)-1]
+				r.trail = append(r.trail, leg{f, i})
+				r.validate(f.part, part)
+				r.trail = r.trail[:len(r.trail)-1]
 			}
 		}
 	}
 }
 
 // broken reports that a rule of a message does not hold.
-func (w *walk) broken(s *message, m record, rule *rule) {
+func (r *reading) broken(s *message, m record, rule *rule) {
 	at := 0
-	for _, leg := range w.trail {
-		if at = w.reach(at, leg.field, leg.index); w.steps[at].failed {
+	for _, leg := range r.trail {
+		if at = r.reach(at, leg.field, leg.index); r.steps[at].failed {
 			return
 		}
 	}
@@ -56,14 +51,14 @@ func (w *walk) broken(s *message, m record, rule *rule) {
 	f := rule.field
 	if f == nil {
 		for _, looked := range s.rules[rule.id] {
-			if step := w.lookup(at, looked, 0); step >= 0 && w.steps[step].failed {
+			if step := r.lookup(at, looked, 0); step >= 0 && r.steps[step].failed {
 				return
 			}
 		}
 		if f = s.exact[known.GetField()]; f != nil {
-			at = w.shownAt(at, f)
+			at = r.shownAt(at, f)
 		}
-	} else if at = w.reach(at, f, 0); w.steps[at].failed {
+	} else if at = r.reach(at, f, 0); r.steps[at].failed {
 		return
 	}
 	said := remark{rule: rule.id, text: textOf(f, known, rule)}
@@ -71,12 +66,12 @@ func (w *walk) broken(s *message, m record, rule *rule) {
 		said.sent = shown(m.spell(f), f.Personal)
 	}
 	if known.GetWarning() {
-		w.tolerate(w.path(at), w.steps[at].offset, said)
+		r.tolerate(r.path(at), r.steps[at].offset, said)
 		return
 	}
-	w.refuse(w.path(at), w.steps[at].offset, said)
+	r.refuse(r.path(at), r.steps[at].offset, said)
 	if rule.field == nil && f != nil {
-		w.steps[at].failed = true
+		r.steps[at].failed = true
 	}
 }
 

@@ -26,7 +26,7 @@ type scalar struct {
 // value to store: it is absent in a form that is allowed, or was refused; the
 // findings say which.
 func (r *reading) read(at int, v scalar) (value, bool) {
-	f := r.steps[at].field
+	f := r.fieldAt(at)
 	if v.form == formNull {
 		return r.null(at, f)
 	}
@@ -63,7 +63,7 @@ func (r *reading) null(at int, f *field) (value, bool) {
 
 // empty reads an empty element of a type that has no empty value.
 func (r *reading) empty(at int, sent string) (value, bool) {
-	f := r.steps[at].field
+	f := r.fieldAt(at)
 	switch {
 	case f.Nullable && sent == "":
 	case f.Nullable || !f.Required:
@@ -87,7 +87,7 @@ func (r *reading) liberty(at int, rule, sent, trimmed, understood string, spelt 
 // spelling says how a value that was understood is rightly spelt. What is about a
 // person is not repeated.
 func (r *reading) spelling(at int, sent, understood string) text {
-	f := r.steps[at].field
+	f := r.fieldAt(at)
 	unquoted := r.json && (f.kind == kindInteger || f.kind == kindBoolean)
 	t := textSpelling(f)
 	switch {
@@ -103,7 +103,7 @@ func (r *reading) spelling(at int, sent, understood string) text {
 }
 
 func (r *reading) str(at int, v scalar) (value, bool) {
-	f := r.steps[at].field
+	f := r.fieldAt(at)
 	switch {
 	case v.form == formBoolean:
 		r.fail(at, ruleType, v.text, textType(f))
@@ -135,7 +135,7 @@ func (r *reading) base64(at int, sent string) (value, bool) {
 		r.fail(at, ruleBase64, "", textBase64(wrong))
 		return value{}, false
 	}
-	limit := int(r.steps[at].field.GetMaxBytes())
+	limit := int(r.fieldAt(at).GetMaxBytes())
 	if limit == 0 || r.options.AttachmentBytes < limit {
 		limit = r.options.AttachmentBytes
 	}
@@ -149,12 +149,12 @@ func (r *reading) base64(at int, sent string) (value, bool) {
 // organisation checks a code and keeps it in the form it was sent in, 2016's or
 // 2020's, spelt so that it can be read without a liberty.
 func (r *reading) organisation(at int, sent string) (value, bool) {
-	if _, err := ParseOrganisation(sent); err != nil {
+	trimmed := strings.TrimSpace(sent)
+	kept := strings.ToUpper(trimmed)
+	if _, ok := levelsOf(kept); !ok || len(trimmed) > maxCode {
 		r.fail(at, ruleOrganisation, sent, textOrganisation())
 		return value{}, false
 	}
-	trimmed := strings.TrimSpace(sent)
-	kept := strings.ToUpper(trimmed)
 	if kept != sent {
 		r.liberty(at, ruleOrganisation, sent, trimmed, kept, kept == trimmed)
 	}
@@ -245,7 +245,7 @@ func (r *reading) datetime(at int, v scalar) (value, bool) {
 		return r.empty(at, v.text)
 	}
 	if isNullDate(s) {
-		if s == guideNullDate && r.steps[at].field.Nullable {
+		if s == guideNullDate && r.fieldAt(at).Nullable {
 			return value{}, false
 		}
 		return r.empty(at, v.text)
@@ -273,7 +273,7 @@ func (r *reading) datetime(at int, v scalar) (value, bool) {
 // unset reads a time that a program sends where it has set none: no date, where
 // none is allowed.
 func (r *reading) unset(at int, sent string) {
-	f := r.steps[at].field
+	f := r.fieldAt(at)
 	if f.Nullable || !f.Required {
 		r.warn(at, ruleAbsent, sent, "", r.say(textUnset(f)))
 		return
@@ -282,7 +282,7 @@ func (r *reading) unset(at int, sent string) {
 }
 
 func (r *reading) decimal(at int, v scalar) (value, bool) {
-	f := r.steps[at].field
+	f := r.fieldAt(at)
 	s := trim(v.text)
 	if isNoNumber(s) && v.form != formBoolean {
 		if f.minLen > 0 {

@@ -8,6 +8,12 @@ import (
 // declaration takes the XML declaration, if there is one, and checks the
 // encoding it names.
 func (s *xmlScanner) declaration(isUTF16 bool) {
+	for _, usual := range []string{`<?xml version="1.0" encoding="UTF-8"?>`, `<?xml version="1.0" encoding="utf-8"?>`} {
+		if !isUTF16 && strings.HasPrefix(s.text, usual) {
+			s.at = len(usual)
+			return
+		}
+	}
 	const start, end = "<?xml", "?>"
 	if !strings.HasPrefix(s.text, start) || len(s.text) == len(start) || !isSpace(s.text[len(start)]) {
 		return

@@ -265,7 +265,7 @@ func (x *xmlReader) leaf(at int) (string, bool) {
 			more.WriteString(t.text)
 		case xmlStart:
 			if ok {
-				x.fail(at, ruleType, "", textType(x.steps[at].field))
+				x.fail(at, ruleType, "", textType(x.fieldAt(at)))
 			}
 			ok = false
 			x.skip()
