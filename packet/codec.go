@@ -3,7 +3,6 @@ package packet
 import (
 	"fmt"
 	"math"
-	"reflect"
 	"slices"
 	"sync"
 
@@ -71,12 +70,12 @@ func (c *Codec) Decode(typ packetv1.PacketType, format exchangev1.Format, conten
 	if s == nil {
 		return nil, fmt.Errorf("no packet of type %s", typ)
 	}
-	m := record{reflect.New(s.typ).Elem()}
+	m := s.newRecord()
 	warnings, err := c.decode(s, m, format, content)
 	if err != nil {
 		return nil, err
 	}
-	return &Packet{Type: typ, Message: m.message(), Warnings: warnings, schema: s}, nil
+	return &Packet{Type: typ, Message: s.of(m), Warnings: warnings, schema: s}, nil
 }
 
 // DecodeMessage reads into m any message that has a document option, and returns

@@ -245,22 +245,24 @@ func appendDate(b []byte, stamp *timestamppb.Timestamp) []byte {
 	t := time.Unix(stamp.GetSeconds()+offsetHere, 0).UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	b = appendDigits(b, year, 4)
-	b = appendDigits(append(b, '-'), int(month), 2)
-	b = appendDigits(append(b, '-'), day, 2)
-	b = appendDigits(append(b, 'T'), hour, 2)
-	b = appendDigits(append(b, ':'), minute, 2)
-	b = appendDigits(append(b, ':'), second, 2)
-	b = appendDigits(append(b, '.'), int(stamp.GetNanos())/int(time.Millisecond), 3)
-	return append(b, "+07:00"...)
+	const model = "2018-10-23T09:15:00.000+07:00"
+	b = append(b, model...)
+	date := b[len(b)-len(model):]
+	putTwo(date[0:], year/100)
+	putTwo(date[2:], year%100)
+	putTwo(date[5:], int(month))
+	putTwo(date[8:], day)
+	putTwo(date[11:], hour)
+	putTwo(date[14:], minute)
+	putTwo(date[17:], second)
+	millis := int(stamp.GetNanos()) / int(time.Millisecond)
+	date[20] = byte('0' + millis/100)
+	putTwo(date[21:], millis%100)
+	return b
 }
 
-// appendDigits writes a number with so many digits.
-func appendDigits(b []byte, n, digits int) []byte {
-	var text [4]byte
-	for i := digits - 1; i >= 0; i-- {
-		text[i] = byte('0' + n%10)
-		n /= 10
-	}
-	return append(b, text[:digits]...)
+// putTwo writes a number under 100 with two digits.
+func putTwo(b []byte, n int) {
+	_ = b[1]
+	b[0], b[1] = byte('0'+n/10), byte('0'+n%10)
 }

@@ -1,7 +1,6 @@
 package packet
 
 import (
-	"reflect"
 	"regexp"
 	"strconv"
 
@@ -14,12 +13,12 @@ import (
 // mapping cost by themselves.
 func (c *Codec) ReadAlone(typ packetv1.PacketType, content []byte) (proto.Message, error) {
 	s := c.schema.of(typ)
-	m := record{reflect.New(s.typ).Elem()}
+	m := s.newRecord()
 	r := c.reading(s)
 	defer c.release(r)
 	readXML(r, s, m, content)
 	_, err := r.result()
-	return m.message(), err
+	return s.of(m), err
 }
 
 // Broken lists the rules that a message breaks, each as its path and its id: what

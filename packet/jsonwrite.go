@@ -2,7 +2,6 @@ package packet
 
 import (
 	"fmt"
-	"reflect"
 	"strconv"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
@@ -23,12 +22,10 @@ func appendObject(b []byte, s *message, m record) ([]byte, error) {
 	same := byName(kept.all)
 	b = appendMembers(b, same, kept.after(nil), 0)
 	for _, f := range s.fields {
-		v := m.at(f)
-		if f.repeated && v.Len() > 0 || !f.repeated && f.isWritten(v) {
-			b = appendComma(b)
-			b = append(b, f.member...)
+		if m.isWritten(f) {
+			b = append(appendComma(b), f.member...)
 			var err error
-			if b, err = appendMember(b, f, v); err != nil {
+			if b, err = appendMember(b, f, m); err != nil {
 				return nil, err
 			}
 		}
@@ -48,31 +45,40 @@ func appendComma(b []byte) []byte {
 }
 
 // appendMember writes what a field holds.
-func appendMember(b []byte, f *field, v reflect.Value) ([]byte, error) {
-	if !f.repeated {
-		return appendValue(b, f, v)
+func appendMember(b []byte, f *field, m record) ([]byte, error) {
+	switch {
+	case !f.repeated:
+		return appendValue(b, f, m)
+	case f.kind != kindPart:
+		b = append(b, '[')
+		for _, item := range m.items(f) {
+			b = appendJSON(appendComma(b), item)
+		}
+		return append(b, ']'), nil
 	}
 	b = append(b, '[')
-	for i := range v.Len() {
+	for i := range m.size(f) {
+		part, _ := m.part(f, i)
 		var err error
-		if b, err = appendValue(appendComma(b), f, v.Index(i)); err != nil {
+		if b, err = appendObject(appendComma(b), f.part, part); err != nil {
 			return nil, err
 		}
 	}
 	return append(b, ']'), nil
 }
 
-// appendValue writes one value.
-func appendValue(b []byte, f *field, v reflect.Value) ([]byte, error) {
+// appendValue writes the value of a field that does not repeat.
+func appendValue(b []byte, f *field, m record) ([]byte, error) {
 	switch f.kind {
 	case kindPart:
-		return appendObject(b, f.part, f.partOf(v))
+		part, _ := m.part(f, 0)
+		return appendObject(b, f.part, part)
 	case kindInteger:
-		return strconv.AppendInt(b, f.value(v).Int(), 10), nil
+		return strconv.AppendInt(b, m.integer(f), 10), nil
 	case kindBoolean:
-		return strconv.AppendBool(b, f.value(v).Bool()), nil
+		return strconv.AppendBool(b, m.boolean(f)), nil
 	case kindDatetime:
-		stamp, err := stampOf(f, v)
+		stamp, err := stampOf(f, m)
 		if err != nil {
 			return nil, err
 		}
@@ -82,9 +88,9 @@ func appendValue(b []byte, f *field, v reflect.Value) ([]byte, error) {
 		}
 		return append(b, '"'), nil
 	case kindDecimal:
-		return appendDecimal(b, f.value(v).String()), nil
+		return appendDecimal(b, m.text(f)), nil
 	default:
-		return appendJSON(b, f.value(v).String()), nil
+		return appendJSON(b, m.text(f)), nil
 	}
 }
 

@@ -18,7 +18,7 @@ func readProtobuf(r *reading, s *message, m record, content []byte) {
 		r.stop(d)
 		return
 	}
-	if err := proto.Unmarshal(content, m.message()); err != nil {
+	if err := proto.Unmarshal(content, s.of(m)); err != nil {
 		r.stop(&defect{rule: ruleSyntax, text: text{"not a Protobuf message of this type", "không phải thông điệp Protobuf thuộc loại này"}})
 		return
 	}
@@ -87,7 +87,7 @@ func (p *protobufReader) message(s *message, m record, at, depth int) {
 	if !p.count(depth) {
 		return
 	}
-	p.later(m.message(), at)
+	p.later(s.of(m), at)
 	for _, f := range s.fields {
 		if f.repeated {
 			p.list(f, m, at, depth)
@@ -144,8 +144,8 @@ func (p *protobufReader) list(f *field, m record, parent, depth int) {
 			part, _ := m.part(f, i)
 			p.message(f.part, part, at, depth+1)
 		} else if p.count(depth + 1) {
-			if kept, ok := p.text(at, m.item(f, i)); ok {
-				m.at(f).Index(i).SetString(kept.text)
+			if kept, ok := p.text(at, m.items(f)[i]); ok {
+				m.items(f)[i] = kept.text
 			}
 		}
 	}
@@ -166,7 +166,7 @@ func (p *protobufReader) text(at int, s string) (value, bool) {
 // be written.
 func (p *protobufReader) datetime(at int, m record) {
 	f := p.fieldAt(at)
-	stamp := m.stamp(f)
+	stamp := *m.stamp(f)
 	p.later(stamp, at)
 	if !stamp.IsValid() {
 		p.fail(at, ruleDatetime, "", textStamp())
@@ -174,7 +174,7 @@ func (p *protobufReader) datetime(at int, m record) {
 	}
 	if isUnset(stamp.AsTime()) {
 		p.unset(at, stamp.AsTime().Format(time.RFC3339))
-		m.clear(f)
+		*m.stamp(f) = nil
 		return
 	}
 	if !writable(stamp.AsTime()) {

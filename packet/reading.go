@@ -224,7 +224,7 @@ func (r *reading) begin(fr *frame, f *field, offset int) (at int, ok bool) {
 // keep takes an element the standard does not know and reports it.
 func (r *reading) keep(fr *frame, u *packetv1.UnknownElement, offset int) {
 	t := textUnknown(fr.table.name)
-	if fr.table.unknowns < 0 {
+	if !fr.table.keeps {
 		t = textIgnored(fr.table.name)
 	}
 	r.tolerate(r.strayPath(&stray{step: fr.step, name: u.GetName()}), offset, remark{rule: ruleUnknown, text: r.say(t), sent: cut(u.GetName())})
@@ -317,17 +317,9 @@ func (fr *frame) settle() {
 // lastWritten returns the name of the last field up to an index that is written.
 func (m *message) lastWritten(message record, upTo int) string {
 	for i := upTo; i >= 0; i-- {
-		if m.fields[i].written(message) {
+		if message.isWritten(m.fields[i]) {
 			return m.fields[i].name
 		}
 	}
 	return ""
-}
-
-// written reports whether a field of a message is written at all.
-func (f *field) written(m record) bool {
-	if f.repeated {
-		return m.size(f) > 0
-	}
-	return f.Required || m.has(f)
 }

@@ -1,21 +1,92 @@
 package packet
 
 import (
+	"fmt"
 	"reflect"
 	"strconv"
+	"unsafe"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
-// record is a message as the Go struct that it is. Fields are reached by their
-// places in it: protoreflect, which is meant for messages that are not known when
-// the program is built, takes ten times as long.
-type record struct{ v reflect.Value }
+// record is a message as the Go struct that it is, and its fields are reached by
+// their places in it, as protobuf-go itself reaches them. Its public way,
+// protoreflect, is meant for messages that are not known when the program is built:
+// setting a field takes it twenty times as long, which is more than all the rest of
+// reading an element.
+//
+// This file is the only one that knows. placeOf has made sure of every type that is
+// assumed here.
+type record struct{ at unsafe.Pointer }
 
-func recordOf(m proto.Message) record { return record{reflect.ValueOf(m).Elem()} }
+// recordOf returns the record of a message that is not nil.
+func recordOf(m proto.Message) record { return record{reflect.ValueOf(m).UnsafePointer()} }
+
+// newRecord returns the record of an empty message.
+func (m *message) newRecord() record { return record{reflect.New(m.typ).UnsafePointer()} }
+
+// of returns the message that a record of this kind is.
+func (m *message) of(r record) proto.Message {
+	message, _ := reflect.NewAt(m.typ, r.at).Interface().(proto.Message)
+	return message
+}
+
+// placeOf returns where a field is in the Go struct that protoc-gen-go made of its
+// message, and whether it is a pointer there; the struct tags tell which it is. It
+// is an error where it is not of the type that its kind has.
+func placeOf(typ reflect.Type, fd protoreflect.FieldDescriptor) (offset uintptr, pointer bool, err error) {
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		if tagNumber(f.Tag.Get("protobuf")) != strconv.Itoa(int(fd.Number())) {
+			continue
+		}
+		if pointer = f.Type.Kind() == reflect.Pointer; f.Type != goType(fd, pointer) {
+			return 0, false, fmt.Errorf("%s: %s is no Go type for %s", fd.FullName(), f.Type, fd.Kind())
+		}
+		return f.Offset, pointer, nil
+	}
+	return 0, false, fmt.Errorf("%s is not in the Go struct %s", fd.FullName(), typ)
+}
+
+// goType returns the type that protoc-gen-go gives a field; nil where packets have
+// no such fields.
+func goType(fd protoreflect.FieldDescriptor, pointer bool) reflect.Type {
+	switch kind := fd.Kind(); {
+	case fd.Message() != nil:
+		part, err := goStruct(fd.Message())
+		switch {
+		case err != nil:
+			return nil
+		case fd.IsList():
+			return reflect.SliceOf(reflect.PointerTo(part))
+		}
+		return reflect.PointerTo(part)
+	case fd.IsList() && kind == protoreflect.StringKind:
+		return reflect.TypeFor[[]string]()
+	case fd.IsList():
+		return nil
+	case kind == protoreflect.StringKind && pointer:
+		return reflect.TypeFor[*string]()
+	case kind == protoreflect.StringKind:
+		return reflect.TypeFor[string]()
+	case kind == protoreflect.Int32Kind && pointer:
+		return reflect.TypeFor[*int32]()
+	case kind == protoreflect.Int32Kind:
+		return reflect.TypeFor[int32]()
+	case kind == protoreflect.BoolKind && pointer:
+		return reflect.TypeFor[*bool]()
+	case kind == protoreflect.BoolKind:
+		return reflect.TypeFor[bool]()
+	}
+	return nil
+}
+
+// place returns where a field is.
+func (r record) place(f *field) unsafe.Pointer { return unsafe.Add(r.at, f.offset) }
 
 // value is what a field holds, by its kind.
 type value struct {
@@ -25,155 +96,138 @@ type value struct {
 	stamp  *timestamppb.Timestamp
 }
 
-// message returns the message that the record is of; nil where it is of none.
-func (r record) message() proto.Message {
-	m, _ := r.v.Addr().Interface().(proto.Message)
-	return m
-}
-
-func (r record) at(f *field) reflect.Value { return r.v.Field(f.slot) }
-
 // has reports whether a field holds anything but what an empty message does.
 func (r record) has(f *field) bool {
-	at := r.at(f)
+	at := r.place(f)
 	switch {
 	case f.repeated:
-		return at.Len() > 0
+		return r.size(f) > 0
 	case f.pointer:
-		return !at.IsNil()
+		return *(*unsafe.Pointer)(at) != nil
+	case f.kind == kindInteger:
+		return *(*int32)(at) != 0
+	case f.kind == kindBoolean:
+		return *(*bool)(at)
 	default:
-		return !at.IsZero()
+		return *(*string)(at) != ""
 	}
 }
 
+// isWritten reports whether a field is written at all.
+func (r record) isWritten(f *field) bool { return f.Required && !f.repeated || r.has(f) }
+
 // size returns how many items a repeated field has.
-func (r record) size(f *field) int { return r.at(f).Len() }
+func (r record) size(f *field) int {
+	if f.kind == kindPart {
+		return len(*(*[]unsafe.Pointer)(r.place(f)))
+	}
+	return len(*(*[]string)(r.place(f)))
+}
 
 // set stores a value, or adds it where the field repeats. What the message has to
 // point to is kept in the rooms of the reading.
 func (r record) set(f *field, v value, rooms *reading) {
-	at := r.at(f)
+	at := r.place(f)
 	switch {
 	case f.repeated:
-		grown(at).SetString(v.text) // newSchema lets no other scalar repeat
+		list := (*[]string)(at)
+		*list = append(*list, v.text)
 	case f.kind == kindDatetime:
-		at.Set(reflect.ValueOf(v.stamp))
+		*(**timestamppb.Timestamp)(at) = v.stamp
 	case f.kind == kindInteger && f.pointer:
 		kept := next(&rooms.integers)
 		*kept = v.number
-		at.Set(reflect.ValueOf(kept))
+		*(**int32)(at) = kept
 	case f.kind == kindInteger:
-		at.SetInt(int64(v.number))
+		*(*int32)(at) = v.number
 	case f.kind == kindBoolean && f.pointer:
 		kept := next(&rooms.booleans)
 		*kept = v.yes
-		at.Set(reflect.ValueOf(kept))
+		*(**bool)(at) = kept
 	case f.kind == kindBoolean:
-		at.SetBool(v.yes)
+		*(*bool)(at) = v.yes
 	case f.pointer:
 		kept := next(&rooms.texts)
 		*kept = v.text
-		at.Set(reflect.ValueOf(kept))
+		*(**string)(at) = kept
 	default:
-		at.SetString(v.text)
+		*(*string)(at) = v.text
 	}
 }
 
-// clear takes the value of a field away.
-func (r record) clear(f *field) { r.at(f).SetZero() }
-
 // text returns the value of a field that is kept as text; empty where there is
 // none.
-func (r record) text(f *field) string { return f.value(r.at(f)).String() }
+func (r record) text(f *field) string {
+	at := r.place(f)
+	if f.pointer {
+		if at = *(*unsafe.Pointer)(at); at == nil {
+			return ""
+		}
+	}
+	return *(*string)(at)
+}
 
-func (r record) integer(f *field) int64 { return f.value(r.at(f)).Int() }
+// items returns the texts of a repeated field.
+func (r record) items(f *field) []string { return *(*[]string)(r.place(f)) }
 
-func (r record) boolean(f *field) bool { return f.value(r.at(f)).Bool() }
+func (r record) integer(f *field) int64 {
+	at := r.place(f)
+	if f.pointer {
+		if at = *(*unsafe.Pointer)(at); at == nil {
+			return 0
+		}
+	}
+	return int64(*(*int32)(at))
+}
 
-// stamp returns the value of a datetime field; nil where there is none.
-func (r record) stamp(f *field) *timestamppb.Timestamp {
-	stamp, _ := r.at(f).Interface().(*timestamppb.Timestamp)
-	return stamp
+func (r record) boolean(f *field) bool {
+	at := r.place(f)
+	if f.pointer {
+		if at = *(*unsafe.Pointer)(at); at == nil {
+			return false
+		}
+	}
+	return *(*bool)(at)
+}
+
+// stamp returns where the value of a datetime field is; it is nil where there is
+// none.
+func (r record) stamp(f *field) **timestamppb.Timestamp {
+	return (**timestamppb.Timestamp)(r.place(f))
 }
 
 // add makes a part and puts it in its field.
 func (r record) add(f *field) record {
-	part := reflect.New(f.part.typ)
-	at := r.at(f)
+	part := f.part.newRecord()
 	if f.repeated {
-		grown(at).Set(part)
+		list := (*[]unsafe.Pointer)(r.place(f))
+		*list = append(*list, part.at)
 	} else {
-		at.Set(part)
+		*(*unsafe.Pointer)(r.place(f)) = part.at
 	}
-	return record{part.Elem()}
-}
-
-// grown adds an item to a list and returns where it is.
-func grown(list reflect.Value) reflect.Value {
-	count := list.Len()
-	if count == list.Cap() {
-		list.Grow(1)
-	}
-	list.SetLen(count + 1)
-	return list.Index(count)
+	return part
 }
 
 // part returns a part; that of an index where the field repeats. It returns false,
 // and an empty part, where there is none.
 func (r record) part(f *field, index int) (record, bool) {
-	at := r.at(f)
+	at := r.place(f)
 	if f.repeated {
-		at = at.Index(index)
+		at = unsafe.Pointer(&(*(*[]unsafe.Pointer)(at))[index])
 	}
-	return f.partOf(at), !at.IsNil()
-}
-
-// partOf returns the part that a pointer in a message leads to; an empty one for
-// nil.
-func (f *field) partOf(v reflect.Value) record {
-	if v.IsNil() {
-		return record{reflect.New(f.part.typ).Elem()}
+	if part := *(*unsafe.Pointer)(at); part != nil {
+		return record{part}, true
 	}
-	return record{v.Elem()}
+	return f.part.newRecord(), false
 }
-
-// value returns the scalar that a place in a message holds or points to; an empty
-// one for nil.
-func (f *field) value(v reflect.Value) reflect.Value {
-	switch {
-	case !f.pointer:
-		return v
-	case v.IsNil():
-		return reflect.Zero(v.Type().Elem())
-	default:
-		return v.Elem()
-	}
-}
-
-// isWritten reports whether a field that does not repeat is written at all, by its
-// place in a message.
-func (f *field) isWritten(v reflect.Value) bool {
-	switch {
-	case f.Required:
-		return true
-	case f.pointer:
-		return !v.IsNil()
-	default:
-		return !v.IsZero()
-	}
-}
-
-// item returns an item of a repeated field of texts.
-func (r record) item(f *field, index int) string { return r.at(f).Index(index).String() }
 
 // unknowns returns where the unknown elements of a message are; nil where it
 // keeps none.
 func (r record) unknowns(s *message) *[]*packetv1.UnknownElement {
-	if s.unknowns < 0 {
+	if !s.keeps {
 		return nil
 	}
-	all, _ := r.v.Field(s.unknowns).Addr().Interface().(*[]*packetv1.UnknownElement)
-	return all
+	return (*[]*packetv1.UnknownElement)(unsafe.Add(r.at, s.unknowns))
 }
 
 // spell returns what a field holds as a finding says it; empty for parts, dates

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
@@ -62,8 +61,8 @@ type field struct {
 	minLen   uint64 // of strings, by the rules
 	maxLen   uint64 // 0: none
 	desc     protoreflect.FieldDescriptor
-	slot     int  // in the Go struct
-	pointer  bool // nil in the Go struct where there is no value
+	offset   uintptr // in the Go struct
+	pointer  bool    // nil in the Go struct where there is no value
 	opening  string
 	closing  string
 	// beginning and ending are those with the white space around them that is
@@ -91,9 +90,10 @@ type message struct {
 	folded   map[string]*field   // names and aliases in small letters
 	rules    map[string][]*field // the fields that a CEL rule looks at, by its id
 	required uint64              // bits by field.index
-	// unknowns is where in the Go struct unknown elements are kept; negative where
-	// they are not.
-	unknowns int
+	// unknowns is where in the Go struct unknown elements are kept; keeps is false
+	// where they are not.
+	unknowns uintptr
+	keeps    bool
 }
 
 // schema holds the messages by their Protobuf names.
@@ -143,30 +143,30 @@ func (s schema) add(desc protoreflect.MessageDescriptor) (*message, error) {
 	if !ok || doc.GetName() == "" {
 		return nil, fmt.Errorf("%s has no (document) option", desc.FullName())
 	}
-	typ, err := protoregistry.GlobalTypes.FindMessageByName(desc.FullName())
+	typ, err := goStruct(desc)
 	if err != nil {
-		return nil, fmt.Errorf("message %s: %w", desc.FullName(), err)
+		return nil, err
 	}
 	m := &message{
-		Document: doc, name: doc.GetName(), desc: desc, typ: reflect.TypeOf(typ.Zero().Interface()).Elem(), unknowns: -1,
+		Document: doc, name: doc.GetName(), desc: desc, typ: typ,
 		exact: map[string]*field{}, folded: map[string]*field{},
 	}
 	s[desc.FullName()] = m
 	for i := range desc.Fields().Len() {
 		fd := desc.Fields().Get(i)
-		slot, err := slotOf(m.typ, fd)
+		offset, pointer, err := placeOf(m.typ, fd)
 		if err != nil {
 			return nil, err
 		}
 		if isUnknowns(fd) {
-			m.unknowns = slot
+			m.unknowns, m.keeps = offset, true
 			continue
 		}
 		f, err := s.field(fd)
 		if err != nil {
 			return nil, err
 		}
-		f.slot, f.pointer = slot, !f.repeated && m.typ.Field(slot).Type.Kind() == reflect.Pointer
+		f.offset, f.pointer = offset, pointer
 		m.fields = append(m.fields, f)
 	}
 	if len(m.fields) > maxFields {
@@ -180,16 +180,21 @@ func (s schema) add(desc protoreflect.MessageDescriptor) (*message, error) {
 	return m, m.compile()
 }
 
-// slotOf returns where a field is in the Go struct that protoc-gen-go made of its
-// message; the struct tags say so.
-func slotOf(typ reflect.Type, fd protoreflect.FieldDescriptor) (int, error) {
-	for i := range typ.NumField() {
-		tag := strings.Split(typ.Field(i).Tag.Get("protobuf"), ",")
-		if len(tag) > 1 && tag[1] == strconv.Itoa(int(fd.Number())) {
-			return i, nil
-		}
+// goStruct returns the struct that protoc-gen-go made of a message.
+func goStruct(desc protoreflect.MessageDescriptor) (reflect.Type, error) {
+	typ, err := protoregistry.GlobalTypes.FindMessageByName(desc.FullName())
+	if err != nil {
+		return nil, fmt.Errorf("message %s: %w", desc.FullName(), err)
 	}
-	return 0, fmt.Errorf("%s is not in the Go struct %s", fd.FullName(), typ)
+	return reflect.TypeOf(typ.Zero().Interface()).Elem(), nil
+}
+
+// tagNumber returns the number of a field out of the tag that protoc-gen-go puts on
+// it; empty for no such tag.
+func tagNumber(tag string) string {
+	_, rest, _ := strings.Cut(tag, ",")
+	number, _, _ := strings.Cut(rest, ",")
+	return number
 }
 
 // isUnknowns reports whether a field is where unknown elements are kept.

@@ -2,7 +2,6 @@ package packet
 
 import (
 	"fmt"
-	"reflect"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -34,7 +33,7 @@ func appendMessage(b []byte, name string, s *message, m record, depth int) ([]by
 	}
 	for _, f := range s.fields {
 		var err error
-		if b, err = appendField(b, f, m.at(f), depth+1); err != nil {
+		if b, err = appendField(b, f, m, depth+1); err != nil {
 			return nil, err
 		}
 		if kept.table != nil {
@@ -47,39 +46,26 @@ func appendMessage(b []byte, name string, s *message, m record, depth int) ([]by
 }
 
 // appendField writes what a field holds, if it is written at all.
-func appendField(b []byte, f *field, v reflect.Value, depth int) ([]byte, error) {
-	if !f.repeated {
-		if !f.isWritten(v) {
-			return b, nil
+func appendField(b []byte, f *field, m record, depth int) ([]byte, error) {
+	switch {
+	case !m.isWritten(f):
+		return b, nil
+	case f.kind == kindPart:
+		return appendParts(b, f, m, depth)
+	case f.repeated:
+		for _, item := range m.items(f) {
+			b = append(appendXML(appendStart(b, f, depth), item), f.ending...)
 		}
-		return appendElement(b, f, v, depth)
+		return b, nil
 	}
-	for i := range v.Len() {
-		var err error
-		if b, err = appendElement(b, f, v.Index(i), depth); err != nil {
-			return nil, err
-		}
-	}
-	return b, nil
-}
-
-// appendElement writes one value.
-func appendElement(b []byte, f *field, v reflect.Value, depth int) ([]byte, error) {
-	if f.kind == kindPart {
-		return appendMessage(b, f.name, f.part, f.partOf(v), depth)
-	}
-	if depth <= usualDepth {
-		b = append(b, f.beginning[2*(usualDepth-depth):]...)
-	} else {
-		b = appendOpening(b, f.name, depth)
-	}
+	b = appendStart(b, f, depth)
 	switch f.kind {
 	case kindInteger:
-		b = strconv.AppendInt(b, f.value(v).Int(), 10)
+		b = strconv.AppendInt(b, m.integer(f), 10)
 	case kindBoolean:
-		b = strconv.AppendBool(b, f.value(v).Bool())
+		b = strconv.AppendBool(b, m.boolean(f))
 	case kindDatetime:
-		stamp, err := stampOf(f, v)
+		stamp, err := stampOf(f, m)
 		if err != nil {
 			return nil, err
 		}
@@ -87,15 +73,38 @@ func appendElement(b []byte, f *field, v reflect.Value, depth int) ([]byte, erro
 			b = appendDate(b, stamp)
 		}
 	default:
-		b = appendXML(b, f.value(v).String())
+		b = appendXML(b, m.text(f))
 	}
 	return append(b, f.ending...), nil
 }
 
+func appendParts(b []byte, f *field, m record, depth int) ([]byte, error) {
+	count := 1
+	if f.repeated {
+		count = m.size(f)
+	}
+	for i := range count {
+		part, _ := m.part(f, i)
+		var err error
+		if b, err = appendMessage(b, f.name, f.part, part, depth); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// appendStart writes the start tag of a field.
+func appendStart(b []byte, f *field, depth int) []byte {
+	if depth <= usualDepth {
+		return append(b, f.beginning[2*(usualDepth-depth):]...)
+	}
+	return appendOpening(b, f.name, depth)
+}
+
 // stampOf returns the time that a datetime field holds; nil for the null form. It
 // is an error where the field has to hold a time and does not.
-func stampOf(f *field, v reflect.Value) (*timestamppb.Timestamp, error) {
-	stamp, _ := v.Interface().(*timestamppb.Timestamp)
+func stampOf(f *field, m record) (*timestamppb.Timestamp, error) {
+	stamp := *m.stamp(f)
 	if stamp == nil {
 		if f.Nullable {
 			return nil, nil //nolint:nilnil // no time is a value of such fields
