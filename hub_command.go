@@ -24,6 +24,12 @@ DIR/admin: move that profile to the administrator's own machine.
 
 The configuration file is YAML with the keys data, name, grpc, http, web, hosts,
 content_bytes and strict; unknown keys are errors. Flags win over the file.
+
+Packets are read liberally: what differs from the standard but can be understood is
+accepted, with a warning for each liberty on the receipt. With --strict such packets
+are refused, of every node; without it, of the nodes that an administrator has made
+strict. What was accepted before stays readable.
+
 Log lines are JSON on standard error. Ctrl-C or SIGTERM stops the hub after it
 has finished what it accepted.`,
 		Example: `  lienthong hub --data /var/lib/lienthong
@@ -39,7 +45,7 @@ has finished what it accepted.`,
 	flags.StringVar(&cfg.Web, "web", cfg.Web, `address of the public pages (HTTP, for a reverse proxy); "" for none`)
 	flags.StringSliceVar(&cfg.Hosts, "host", nil, "name or IP address that clients reach the hub by; may be repeated, the first stands in tokens")
 	flags.IntVar(&cfg.ContentBytes, "content-bytes", 0, "largest packet in bytes (default 16 MiB)")
-	flags.BoolVar(&cfg.Strict, "strict", false, "refuse packets that can only be read by taking liberties")
+	flags.BoolVar(&cfg.Strict, "strict", false, "refuse packets that can only be read by taking liberties, of every node; of one: lienthong admin node set")
 	flags.StringVar(&file, "config", "", "YAML file with these settings")
 	flags.StringVar(&level, "log", "info", "least level to log: debug, info, warn, error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -86,7 +86,7 @@ type hubProcess struct {
 }
 
 // startHub runs `lienthong hub` and waits until it serves.
-func startHub(t *testing.T, dir, grpcAddress, httpAddress string) *hubProcess {
+func startHub(t *testing.T, dir, grpcAddress, httpAddress string, flags ...string) *hubProcess {
 	t.Helper()
 	path, err := program()
 	if err != nil {
@@ -94,7 +94,7 @@ func startHub(t *testing.T, dir, grpcAddress, httpAddress string) *hubProcess {
 	}
 	// The test's own context would kill it before its clean-up can stop it in order.
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path,
-		"hub", "--data", dir, "--grpc", grpcAddress, "--http", httpAddress, "--web", "")
+		append([]string{"hub", "--data", dir, "--grpc", grpcAddress, "--http", httpAddress, "--web", ""}, flags...)...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -293,6 +293,61 @@ func TestSubmitSaysWhatIsRefused(t *testing.T) {
 	}
 }
 
+// One node is made strict on a running hub, stays so when the hub is killed, and is
+// strict no more; then the hub is.
+func TestStrictReading(t *testing.T) {
+	t.Parallel()
+	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
+	admin := filepath.Join(data, "admin")
+	grpcAddress, httpAddress := freeAddress(t), freeAddress(t)
+	h := startHub(t, data, grpcAddress, httpAddress)
+	province := enrol(t, admin, "H41/motcua", "one-stop")
+	enrol(t, admin, "G22/portal", "portal")
+	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
+	official := read(t, filepath.Join(files, "progress.xml"))
+	loose := func(name string) string {
+		path := filepath.Join(files, name)
+		content := strings.NewReplacer("<Status>4<", "<Status> 4 <", "<DocumentId>88121<", "<DocumentId>"+name+"<").Replace(official)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	submit := func(when, path string, wantCode int, want string) {
+		t.Helper()
+		got := lienthong(t, "", "node", "submit", "--profile", province, path)
+		if got.code != wantCode || !strings.Contains(got.stdout, want) {
+			t.Errorf("%s: exit code %d, want %d and %q\n%s%s", when, got.code, wantCode, want, got.stdout, got.stderr)
+		}
+	}
+	set := func(flag, want string) {
+		t.Helper()
+		if printed := must(t, "admin", "--profile", admin, "node", "set", "H41/motcua", flag); !strings.Contains(printed, want) {
+			t.Errorf("node set %s printed %q; want %q", flag, printed, want)
+		}
+	}
+	first := loose("first.xml")
+	submit("liberally", first, 0, "accepted as sequence 1, to G22/portal, warnings: 1")
+	set("--strict", "strict")
+	const refused = "MDocumentTraces.Status: must have no white space"
+	submit("a strict node", loose("second.xml"), 1, refused)
+	submit("the first again", first, 0, "accepted as sequence 1,")
+	if err := h.end(t, syscall.SIGKILL); err == nil {
+		t.Fatal("a killed hub ended as if nothing had been")
+	}
+	h = startHub(t, data, grpcAddress, httpAddress)
+	submit("after the hub was killed", loose("third.xml"), 1, refused)
+	set("--strict=false", "as hub")
+	submit("strict no more", loose("fourth.xml"), 0, "accepted as sequence 2,")
+	if err := h.end(t, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	startHub(t, data, grpcAddress, httpAddress, "--strict")
+	submit("a strict hub", loose("fifth.xml"), 1, refused)
+	submit("the first again, on a strict hub", first, 0, "accepted as sequence 1,")
+	submit("what takes no liberty", filepath.Join(files, "progress.xml"), 0, "accepted as sequence 3, to G22/portal, warnings: 0")
+}
+
 func TestANodeThatLostItsKeyJoinsAgain(t *testing.T) {
 	t.Parallel()
 	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
@@ -342,7 +397,7 @@ func TestPacketCommands(t *testing.T) {
 		{name: "standard input", stdin: string(content), args: []string{"packet", "validate", "-"}, wantStdout: `^$`},
 		{name: "malformed XML", stdin: "<MVotes><TotalVoted>1</MVotes>", args: []string{"packet", "validate", "-"}, wantCode: 1, wantStdout: `-:1:\d+: error: `},
 		{name: "an unknown packet", stdin: "<MInvoice/>", args: []string{"packet", "validate", "-"}, wantCode: 1, wantStdout: `MInvoice`},
-		{name: "a file that is not there", args: []string{"packet", "validate", good + "x"}, wantCode: 1, wantStderr: `no such file`},
+		{name: "a file that is not there", args: []string{"packet", "validate", good + "x"}, wantCode: 2, wantStderr: `no such file`},
 		{name: "no file", args: []string{"packet", "validate"}, wantCode: 2, wantStderr: `requires at least 1 arg`},
 		{name: "to JSON", args: []string{"packet", "convert", "--to", "json", good}, wantStdout: `"DocCode"\s*:`},
 		{name: "to binary", args: []string{"packet", "convert", "--to", "binary", good}, wantStdout: `.`},

@@ -36,7 +36,8 @@ type Config struct {
 	Hosts []string `yaml:"hosts"`
 	// ContentBytes is the largest packet; default 16 MiB.
 	ContentBytes int `yaml:"content_bytes"`
-	// Strict refuses packets that can only be read by taking liberties.
+	// Strict refuses packets, of whatever node, that can only be read by taking
+	// liberties. Otherwise that is each node's own setting, in the registry.
 	Strict bool `yaml:"strict"`
 
 	// Logger and Clock default to slog.Default and time.Now.

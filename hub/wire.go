@@ -59,28 +59,7 @@ func (h *Hub) wireServices(context.Context) error {
 	if err != nil {
 		return err
 	}
-	codec, err := packet.NewCodec(packet.Options{Strict: h.cfg.Strict, ContentBytes: h.cfg.ContentBytes, TextBytes: h.cfg.ContentBytes})
-	if err != nil {
-		return fmt.Errorf("codec: %w", err)
-	}
-	// What was accepted is read liberally and whatever its size, so that a hub that
-	// has become stricter still shows what it accepted before.
-	h.liberal, err = packet.NewCodec(packet.Options{ContentBytes: maxContentBytes, TextBytes: maxContentBytes})
-	if err != nil {
-		return fmt.Errorf("codec: %w", err)
-	}
-	h.views, err = views.New(views.Config{
-		Store: h.store, Codec: h.liberal, OrganisationName: h.registry.OrganisationName, Logger: h.cfg.Logger,
-	})
-	if err != nil {
-		return err
-	}
-	h.exchange, err = exchange.New(exchange.Config{
-		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: codec, Reader: h.liberal, Ledger: h.ledger, Caller: rpc.NodeFrom,
-		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes},
-		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.views.Wake,
-	})
-	if err != nil {
+	if err := h.wireExchange(validator); err != nil {
 		return err
 	}
 	asks, err := lookup.New(lookup.Config{
@@ -99,6 +78,39 @@ func (h *Hub) wireServices(context.Context) error {
 	})
 	return nil
 }
+
+// wireExchange makes what reads packets. Both readings take whatever size was ever
+// allowed: how large a packet may be now, the exchange says before it is read. So a
+// hub that has become stricter still shows what it accepted before.
+func (h *Hub) wireExchange(validator protovalidate.Validator) error {
+	var err error
+	limits := packet.Options{ContentBytes: maxContentBytes, TextBytes: maxContentBytes}
+	if h.liberal, err = packet.NewCodec(limits); err != nil {
+		return fmt.Errorf("codec: %w", err)
+	}
+	limits.Strict = true
+	strict, err := packet.NewCodec(limits)
+	if err != nil {
+		return fmt.Errorf("strict codec: %w", err)
+	}
+	h.views, err = views.New(views.Config{
+		Store: h.store, Codec: h.liberal, OrganisationName: h.registry.OrganisationName, Logger: h.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	h.exchange, err = exchange.New(exchange.Config{
+		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: h.liberal, Strict: strict, ReadStrictly: h.readStrictly,
+		Ledger: h.ledger, Caller: rpc.NodeFrom,
+		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes},
+		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.views.Wake,
+	})
+	return err
+}
+
+// readStrictly reports whether a node's packets are read strictly: all are where the
+// hub is strict, else those of nodes that an administrator has said so of.
+func (h *Hub) readStrictly(node string) bool { return h.cfg.Strict || h.registry.ReadStrictly(node) }
 
 func callerName(ctx context.Context) (string, bool) {
 	identity, ok := rpc.CallerFrom(ctx)

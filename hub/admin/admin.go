@@ -23,6 +23,7 @@ type Organisations interface {
 type Nodes interface {
 	CreateNode(context.Context, *registryv1.CreateNodeRequest) (*registryv1.CreateNodeResponse, error)
 	IssueToken(context.Context, *registryv1.IssueTokenRequest) (*registryv1.IssueTokenResponse, error)
+	UpdateNode(context.Context, *registryv1.UpdateNodeRequest) (*registryv1.UpdateNodeResponse, error)
 	ListNodes(context.Context, *registryv1.ListNodesRequest) (*registryv1.ListNodesResponse, error)
 	SetNodeState(context.Context, *registryv1.SetNodeStateRequest) (*registryv1.SetNodeStateResponse, error)
 }
@@ -73,7 +74,8 @@ func (s *RegistryService) ListOrganisations(ctx context.Context, req *registryv1
 // CreateNode implements RegistryService.
 func (s *RegistryService) CreateNode(ctx context.Context, req *registryv1.CreateNodeRequest) (*registryv1.CreateNodeResponse, error) {
 	answer, err := s.registry.CreateNode(ctx, req)
-	s.changes.log(ctx, "create node", err, slog.String("node", req.GetId()), slog.String("kind", req.GetKind().String()))
+	s.changes.log(ctx, "create node", err, slog.String("node", req.GetId()), slog.String("kind", req.GetKind().String()),
+		slog.Bool("strict", req.GetStrict()))
 	return answer, err
 }
 
@@ -81,6 +83,18 @@ func (s *RegistryService) CreateNode(ctx context.Context, req *registryv1.Create
 func (s *RegistryService) IssueToken(ctx context.Context, req *registryv1.IssueTokenRequest) (*registryv1.IssueTokenResponse, error) {
 	answer, err := s.registry.IssueToken(ctx, req)
 	s.changes.log(ctx, "issue token", err, slog.String("node", req.GetId()))
+	return answer, err
+}
+
+// UpdateNode implements RegistryService. A description may name people: that there is
+// another one stands in the log, not what it says.
+func (s *RegistryService) UpdateNode(ctx context.Context, req *registryv1.UpdateNodeRequest) (*registryv1.UpdateNodeResponse, error) {
+	answer, err := s.registry.UpdateNode(ctx, req)
+	attrs := []slog.Attr{slog.String("node", req.GetId()), slog.Bool("description", req.Description != nil)}
+	if req.Strict != nil {
+		attrs = append(attrs, slog.Bool("strict", req.GetStrict()))
+	}
+	s.changes.log(ctx, "update node", err, attrs...)
 	return answer, err
 }
 

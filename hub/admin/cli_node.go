@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -16,13 +17,13 @@ import (
 func nodeCommands(r *remote) *cobra.Command {
 	return Group(&cobra.Command{
 		Use:   "node",
-		Short: "Register, suspend and revoke nodes",
+		Short: "Register, change, suspend and revoke nodes",
 		Long: `A node is one system of one organisation: a one-stop system, a portal, a database,
 another hub. It is registered here, joins with the token it is given, and then
 proves itself with the certificate it got.`,
 		Example: `  lienthong admin node add H41/motcua --kind one-stop
   lienthong admin node list`,
-	}, r.nodeAdd(), r.nodeToken(), r.nodeList(),
+	}, r.nodeAdd(), r.nodeSet(), r.nodeToken(), r.nodeList(),
 		r.nodeState("suspend", registryv1.NodeState_NODE_STATE_SUSPENDED,
 			"Stop a node for a while",
 			"Stops a node: its live connections end within a second and it cannot call the hub.\nPackets for it keep waiting in its inbox. It can be activated again."),
@@ -34,6 +35,7 @@ proves itself with the certificate it got.`,
 
 func (r *remote) nodeAdd() *cobra.Command {
 	var kind, description string
+	var strict bool
 	kinds := words(registryv1.NodeKind(0).Descriptor())
 	cmd := &cobra.Command{
 		Use:   "add ORGANISATION/NAME",
@@ -42,8 +44,13 @@ func (r *remote) nodeAdd() *cobra.Command {
 shown this once; hand it to the node's operator over a channel you trust. Until the
 node has joined, packets for it wait in its inbox.
 
-The organisation must be registered. Names are written with a-z, 0-9 and hyphens.`,
+The organisation must be registered. Names are written with a-z, 0-9 and hyphens.
+
+Packets are read liberally: what differs from the standard but can be understood is
+accepted, with a warning for each liberty on the receipt. With --strict the hub
+refuses such packets of this node; node set changes that later.`,
 		Example: `  lienthong admin node add H41/motcua --kind one-stop --description "Một cửa điện tử Nghệ An"
+  lienthong admin node add H41/motcua --kind one-stop --strict
   lienthong admin node add G05/dkkd --kind database --output json`,
 		Args: one("a node id, e.g. H41/motcua"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,7 +61,7 @@ The organisation must be registered. Names are written with a-z, 0-9 and hyphens
 			}
 			return r.call(cmd, func(ctx context.Context, hub registryv1.RegistryServiceClient) error {
 				answer, err := hub.CreateNode(ctx, &registryv1.CreateNodeRequest{
-					Id: args[0], Kind: registryv1.NodeKind(chosen), Description: description,
+					Id: args[0], Kind: registryv1.NodeKind(chosen), Description: description, Strict: strict,
 				})
 				if err != nil {
 					return err
@@ -66,7 +73,58 @@ The organisation must be registered. Names are written with a-z, 0-9 and hyphens
 		},
 	}
 	cmd.Flags().StringVar(&kind, "kind", "", "what it is: `"+strings.Join(kinds, "|")+"`")
-	cmd.Flags().StringVar(&description, "description", "", "what it is, for people")
+	cmd.Flags().StringVar(&description, "description", "", describe)
+	cmd.Flags().BoolVar(&strict, "strict", false, readStrictly)
+	return cmd
+}
+
+// What flags of several commands are for.
+const (
+	describe     = "what it is, for people"
+	readStrictly = "refuse packets of this node that can only be read by taking liberties"
+)
+
+func (r *remote) nodeSet() *cobra.Command {
+	var description string
+	var strict bool
+	cmd := &cobra.Command{
+		Use:   "set ID",
+		Short: "Change how a node's packets are read, or its description",
+		Long: `Changes what is named, and leaves the rest of the node as it is. The change counts
+from the node's next packet, on connections that are open too.
+
+With --strict (or --strict=true) packets of this node that can only be read by taking
+liberties are refused, with every liberty as a violation; packets that were accepted
+before stay as they are. With --strict=false the node's packets are read as the hub
+reads: liberally, unless the hub itself runs with --strict.`,
+		Example: `  lienthong admin node set H41/motcua --strict
+  lienthong admin node set H41/motcua --strict=false --description "Một cửa điện tử Nghệ An"`,
+		Args: one("a node id, e.g. H41/motcua (values of --strict are written --strict=true, --strict=false)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true
+			req := &registryv1.UpdateNodeRequest{Id: args[0]}
+			if cmd.Flags().Changed("strict") {
+				req.Strict = &strict
+			}
+			if cmd.Flags().Changed("description") {
+				req.Description = &description
+			}
+			if req.Strict == nil && req.Description == nil {
+				return Usage(errors.New("nothing to change: --strict=true, --strict=false or --description TEXT is expected"))
+			}
+			return r.call(cmd, func(ctx context.Context, hub registryv1.RegistryServiceClient) error {
+				answer, err := hub.UpdateNode(ctx, req)
+				if err != nil {
+					return err
+				}
+				return r.print(cmd, answer, func(to io.Writer) error {
+					return nodeTable(to, []*registryv1.Node{answer.GetNode()})
+				})
+			})
+		},
+	}
+	cmd.Flags().StringVar(&description, "description", "", describe+`; "" for none`)
+	cmd.Flags().BoolVar(&strict, "strict", false, readStrictly)
 	return cmd
 }
 
@@ -117,9 +175,11 @@ the new token is used. Joining into the same profile directory keeps the node's 
 
 func (r *remote) nodeList() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list",
-		Short:   "List nodes by id",
-		Long:    "Lists all nodes by id, with their state and the end of their certificate.",
+		Use:   "list",
+		Short: "List nodes by id",
+		Long: `Lists all nodes by id, with their state, the end of their certificate, and how their
+packets are read: "strict", or "as hub", which is liberally unless the hub itself runs
+with --strict.`,
 		Example: "  lienthong admin node list\n  lienthong admin node list --output json",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -144,10 +204,18 @@ func nodeTable(to io.Writer, nodes []*registryv1.Node) error {
 	for _, n := range nodes {
 		rows = append(rows, []string{
 			n.GetId(), word(n.GetKind().Descriptor(), n.GetKind().Number()), word(n.GetState().Descriptor(), n.GetState().Number()),
-			moment(n.GetCertificateExpiresAt(), "-"), n.GetDescription(),
+			moment(n.GetCertificateExpiresAt(), "-"), reading(n), n.GetDescription(),
 		})
 	}
-	return columns(to, []string{"ID", "KIND", "STATE", "CERTIFICATE ENDS", "DESCRIPTION"}, rows)
+	return columns(to, []string{"ID", "KIND", "STATE", "CERTIFICATE ENDS", "READING", "DESCRIPTION"}, rows)
+}
+
+// reading says how a node's packets are read.
+func reading(n *registryv1.Node) string {
+	if n.GetStrict() {
+		return "strict"
+	}
+	return "as hub"
 }
 
 func (r *remote) nodeState(verb string, state registryv1.NodeState, short, long string) *cobra.Command {

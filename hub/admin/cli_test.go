@@ -70,6 +70,59 @@ func TestAJoinedNodeIsSuspendedAndActivated(t *testing.T) {
 	wantIn(t, err.Error(), "not for callers of this kind (node)", "không dành cho", "administrator's profile")
 }
 
+// The table says how a node's packets are read, after every way to say so.
+func TestStrictNodes(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	reading := func(out, id string) string {
+		t.Helper()
+		at := strings.Index(out, "READING")
+		for line := range strings.Lines(out) {
+			if strings.HasPrefix(line, id+" ") && at >= 0 {
+				return strings.TrimSpace(line[at:min(at+len("READING  "), len(line))])
+			}
+		}
+		t.Fatalf("no reading of %s in:\n%s", id, out)
+		return ""
+	}
+	h.ok("node", "add", "H41/motcua", "--kind", "one-stop", "--description", "Một cửa")
+	h.ok("node", "add", "G22/portal", "--kind", "portal", "--strict")
+	for _, step := range []struct {
+		args, want string
+	}{
+		{"node list", "as hub"},
+		{"node set H41/motcua --strict", "strict"},
+		{"node set H41/motcua --strict=true", "strict"},
+		{"node set 000.00.00.H41/motcua --description Cũ", "strict"},
+		{"node list", "strict"},
+		{"node set H41/motcua --strict=false", "as hub"},
+		{"node list", "as hub"},
+	} {
+		if got := reading(h.ok(strings.Fields(step.args)...), "H41/motcua"); got != step.want {
+			t.Errorf("admin %s shows reading %q; want %q", step.args, got, step.want)
+		}
+	}
+	list := h.ok("node", "list")
+	wantIn(t, list, "Cũ")
+	if got := reading(list, "G22/portal"); got != "strict" {
+		t.Errorf("a node added with --strict is read %q", got)
+	}
+	var changed struct {
+		Node struct {
+			ID, Description string
+			Strict          *bool
+		}
+	}
+	out := h.ok("node", "set", "G22/portal", "--strict=false", "--description", "", "-o", "json")
+	if err := json.Unmarshal([]byte(out), &changed); err != nil || changed.Node.ID != "G22/portal" || changed.Node.Strict == nil || *changed.Node.Strict {
+		t.Errorf("%v in:\n%s", err, out)
+	}
+	wantIn(t, h.log.String(),
+		`change="create node" by=admin:an node=G22/portal kind=NODE_KIND_PORTAL strict=true`,
+		`msg="registry changed" change="update node" by=admin:an node=H41/motcua description=false strict=true`,
+		`change="update node" by=admin:an node=G22/portal description=true strict=false`)
+}
+
 // join registers a node and joins as it over the network.
 func (h *hub) join(id string) *certs.Credentials {
 	h.t.Helper()
@@ -166,6 +219,10 @@ func TestRefusalsSayTheNextStep(t *testing.T) {
 		"node add":                                                               {"one argument: a node id, e.g. H41/motcua; got 0"},
 		"node add G22/portal --kind portal":                                      {"registered already", "PENDING", "lienthong admin node list"},
 		"node suspend H41/nowhere":                                               {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
+		"node set H41/nowhere --strict":                                          {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
+		"node set G22/portal":                                                    {"nothing to change", "--strict=true, --strict=false or --description TEXT"},
+		"node set G22/portal --strict true":                                      {"one argument", "--strict=true, --strict=false"},
+		"node set G22/portal --description \x1b[2J":                              {"description: control characters", "ký tự điều khiển"},
 		"node revoke H41/nowhere":                                                {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
 		"right grant":                                                            {"--from is required", "--to is required", "--type or --service is required"},
 		"right grant --from H41 --to G22/portal --type hoso":                     {"dossier, progress, survey, statistic, all"},
@@ -228,7 +285,7 @@ func TestHelpNamesEveryCommandWithAnExample(t *testing.T) {
 			t.Errorf("%s lacks a long help or an example", cmd.CommandPath())
 		}
 	}
-	if count != 14 {
-		t.Errorf("%d commands; want 14", count)
+	if count != 15 {
+		t.Errorf("%d commands; want 15", count)
 	}
 }

@@ -40,11 +40,11 @@ func (s *Service) convert(env *exchangev1.Envelope, format exchangev1.Format) er
 	if format == exchangev1.Format_FORMAT_UNSPECIFIED {
 		return nil
 	}
-	decoded, err := s.reader.Decode(env.GetType(), env.GetFormat(), env.GetContent())
+	decoded, err := s.codec.Decode(env.GetType(), env.GetFormat(), env.GetContent())
 	if err != nil {
 		return fmt.Errorf("read accepted content: %w", err)
 	}
-	env.Content, err = s.reader.Encode(decoded.Message, format)
+	env.Content, err = s.codec.Encode(decoded.Message, format)
 	if err != nil {
 		return fmt.Errorf("write content: %w", err)
 	}

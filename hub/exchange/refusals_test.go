@@ -3,13 +3,20 @@ package exchange_test
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
+	"buf.build/go/protovalidate"
 	"google.golang.org/grpc/codes"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/hub/exchange"
+	"github.com/lienthong/lienthong/hub/ledger"
+	"github.com/lienthong/lienthong/hub/registry"
+	"github.com/lienthong/lienthong/hub/rpc"
 	"github.com/lienthong/lienthong/packet"
 )
 
@@ -183,6 +190,30 @@ func TestAFlawHurtsOnePacketOnly(t *testing.T) {
 		told := got["bad"][0].GetRefusal()
 		if told.GetReason() != "internal" || strings.Contains(told.GetMessageEn(), "index") {
 			t.Errorf("%s: refused with %v; want an internal failure without its detail", flaw, told)
+		}
+	}
+}
+
+// A service that is told whose packets to read strictly has to be told how.
+func TestStrictReadingNeedsAReader(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{})
+	signer, err := ledger.Open(t.TempDir(), "hub.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	validator, err := protovalidate.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, strict := range []exchange.Reader{newCodec(t), nil} {
+		_, err := exchange.New(exchange.Config{
+			Store: h.store, Rights: h.rights, SpeaksFor: registry.SpeaksFor, Codec: newCodec(t), Ledger: signer, Caller: rpc.NodeFrom,
+			Validator: validator, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+			Strict: strict, ReadStrictly: func(string) bool { return true },
+		})
+		if refused := err != nil; refused != (strict == nil) {
+			t.Errorf("with strict reader %v: %v", strict != nil, err)
 		}
 	}
 }

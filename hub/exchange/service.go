@@ -38,9 +38,14 @@ type Rights interface {
 	Receivers(organisation packet.Organisation, typ packetv1.PacketType, at time.Time) []string
 }
 
+// Reader reads packets.
+type Reader interface {
+	Decode(typ packetv1.PacketType, format exchangev1.Format, content []byte) (*packet.Packet, error)
+}
+
 // Codec reads and writes packets.
 type Codec interface {
-	Decode(typ packetv1.PacketType, format exchangev1.Format, content []byte) (*packet.Packet, error)
+	Reader
 	Encode(message proto.Message, format exchangev1.Format) ([]byte, error)
 }
 
@@ -89,16 +94,21 @@ func orElse[T comparable](value, otherwise T) T {
 	return value
 }
 
-// Config is what a Service is made of. All but Limits and Committed is required.
+// Config is what a Service is made of. All but Limits, Strict, ReadStrictly and
+// Committed is required.
 type Config struct {
 	Store  Store
 	Rights Rights
-	// Codec reads what is submitted.
+	// Codec reads what is submitted, and reads again what was accepted, to write it in
+	// another format. It reads liberally: what was accepted stays readable, whatever
+	// is asked of senders now.
 	Codec Codec
-	// Reader reads what was accepted, to write it in another format: as liberally as
-	// the hub ever read, whatever is asked of senders now. Default: Codec.
-	Reader Codec
-	Ledger Ledger
+	// Strict reads in place of Codec what is submitted by nodes that ReadStrictly
+	// reports. That is asked for every packet, so that a change counts from the next
+	// one, in streams too; nil: no node is read strictly.
+	Strict       Reader
+	ReadStrictly func(node string) bool
+	Ledger       Ledger
 	// SpeaksFor returns the organisation a node speaks for: its own, or the one it
 	// names; see registry.SpeaksFor.
 	SpeaksFor func(node, onBehalfOf string) (packet.Organisation, error)
@@ -115,20 +125,21 @@ type Config struct {
 // Service implements ExchangeService. Run has to be running for it to accept.
 type Service struct {
 	exchangev1.UnimplementedExchangeServiceServer
-	store     Store
-	rights    Rights
-	speaksFor func(node, onBehalfOf string) (packet.Organisation, error)
-	codec     Codec
-	reader    Codec
-	ledger    Ledger
-	caller    func(context.Context) (string, bool)
-	validator protovalidate.Validator
-	limits    Limits
-	clock     func() time.Time
-	logger    *slog.Logger
-	quota     *quota
-	committer *committer
-	inboxes   *inboxes
+	store        Store
+	rights       Rights
+	speaksFor    func(node, onBehalfOf string) (packet.Organisation, error)
+	codec        Codec
+	strict       Reader
+	readStrictly func(node string) bool
+	ledger       Ledger
+	caller       func(context.Context) (string, bool)
+	validator    protovalidate.Validator
+	limits       Limits
+	clock        func() time.Time
+	logger       *slog.Logger
+	quota        *quota
+	committer    *committer
+	inboxes      *inboxes
 }
 
 // New returns a Service.
@@ -137,12 +148,15 @@ func New(cfg Config) (*Service, error) {
 		cfg.Validator == nil || cfg.Clock == nil || cfg.Logger == nil {
 		return nil, errors.New("exchange: Store, Rights, SpeaksFor, Codec, Ledger, Caller, Validator, Clock and Logger are required")
 	}
-	if cfg.Reader == nil {
-		cfg.Reader = cfg.Codec
+	if cfg.ReadStrictly == nil {
+		cfg.ReadStrictly = func(string) bool { return false }
+	} else if cfg.Strict == nil {
+		return nil, errors.New("exchange: ReadStrictly needs Strict, to read with")
 	}
 	limits := cfg.Limits.withDefaults()
 	s := &Service{
-		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor, codec: cfg.Codec, reader: cfg.Reader, ledger: cfg.Ledger,
+		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor,
+		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, ledger: cfg.Ledger,
 		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
 		quota:   newQuota(limits),
 		inboxes: newInboxes(cfg.Store, cfg.Clock, limits),

@@ -95,16 +95,9 @@ func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
 // and finds who it goes to.
 func (s *Service) admit(sub *submission) error {
 	env := sub.envelope
-	decoded, err := s.codec.Decode(env.GetType(), env.GetFormat(), env.GetContent())
+	decoded, err := s.read(sub)
 	if err != nil {
-		var invalid *packet.InvalidError
-		if errors.As(err, &invalid) {
-			count := invalid.Violations()
-			return fault.New(codes.InvalidArgument, "packet_invalid",
-				fmt.Sprintf("the packet is not valid; violations: %d", count),
-				fmt.Sprintf("gói tin không hợp lệ; số lỗi: %d", count)).With(invalid.Findings)
-		}
-		return fmt.Errorf("decode packet: %w", err)
+		return err
 	}
 	sub.speaksFor, err = s.speaksFor(sub.sender, env.GetOnBehalfOf())
 	if err != nil {
@@ -129,6 +122,30 @@ func (s *Service) admit(sub *submission) error {
 		return fmt.Errorf("statement: %w", err)
 	}
 	return nil
+}
+
+// read reads a packet as its sender's packets are to be read: liberally, or strictly,
+// where every liberty that would have to be taken is a violation.
+func (s *Service) read(sub *submission) (*packet.Packet, error) {
+	var reader Reader = s.codec
+	strictEN, strictVI := "", ""
+	if s.readStrictly(sub.sender) {
+		reader = s.strict
+		strictEN, strictVI = "; packets of this node are read strictly", "; gói tin của hệ thống này được đọc chặt chẽ"
+	}
+	env := sub.envelope
+	decoded, err := reader.Decode(env.GetType(), env.GetFormat(), env.GetContent())
+	var invalid *packet.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		count := invalid.Violations()
+		return nil, fault.New(codes.InvalidArgument, "packet_invalid",
+			fmt.Sprintf("the packet is not valid; violations: %d", count)+strictEN,
+			fmt.Sprintf("gói tin không hợp lệ; số lỗi: %d", count)+strictVI).With(invalid.Findings)
+	case err != nil:
+		return nil, fmt.Errorf("decode packet: %w", err)
+	}
+	return decoded, nil
 }
 
 // checkInCharge refuses a packet whose organisation in charge is not the

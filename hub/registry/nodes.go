@@ -40,7 +40,7 @@ func (r *Registry) CreateNode(ctx context.Context, req *registryv1.CreateNodeReq
 	}
 	node := &registryv1.Node{
 		Id: identity.String(), Kind: req.GetKind(), State: pending,
-		Description: description, CreatedAt: timestamppb.New(now),
+		Description: description, CreatedAt: timestamppb.New(now), Strict: req.GetStrict(),
 	}
 	err = r.update(ctx, func(d *draft) error {
 		if d.organisations[organisation.String()] == nil {
@@ -96,6 +96,42 @@ func (r *Registry) IssueToken(ctx context.Context, req *registryv1.IssueTokenReq
 		return nil, err
 	}
 	return &registryv1.IssueTokenResponse{Node: node, Token: token.text, TokenExpiresAt: token.stored.GetExpiresAt()}, nil
+}
+
+// UpdateNode changes what the request gives: the description, and whether the
+// node's packets are read strictly, which counts from its next packet, in streams
+// that are open too. What it does not give stays as it is. A node in any state can
+// be changed. Errors: INVALID_ARGUMENT, NOT_FOUND.
+func (r *Registry) UpdateNode(ctx context.Context, req *registryv1.UpdateNodeRequest) (*registryv1.UpdateNodeResponse, error) {
+	var wrong violations
+	_, identity, _ := wrong.node("id", req.GetId())
+	description := strings.TrimSpace(req.GetDescription())
+	wrong.checkText("description", description)
+	if err := wrong.err(codes.InvalidArgument, "node_invalid"); err != nil {
+		return nil, err
+	}
+	var node *registryv1.Node
+	err := r.update(ctx, func(d *draft) error {
+		was := d.nodes[identity.String()]
+		if was == nil {
+			return unknownNode(identity.String())
+		}
+		node = proto.CloneOf(was)
+		if req.Description != nil {
+			node.Description = description
+		}
+		if req.Strict != nil {
+			node.Strict = req.GetStrict()
+		}
+		if !proto.Equal(was, node) {
+			d.putNode(proto.CloneOf(node))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &registryv1.UpdateNodeResponse{Node: node}, nil
 }
 
 // ListNodes returns all nodes by id.

@@ -203,6 +203,106 @@ func TestOnlyWelcomeNodesAuthenticate(t *testing.T) {
 	}
 }
 
+// Each request against a node that was there before: what it gives is changed, the
+// rest of the node is as it was, and a restart changes nothing.
+func TestUpdateNodeChangesWhatItIsGiven(t *testing.T) {
+	t.Parallel()
+	text := func(s string) *string { return &s }
+	yes, no := true, false
+	for name, c := range map[string]struct {
+		req        *registryv1.UpdateNodeRequest
+		want       string
+		wantStrict bool
+	}{
+		"nothing":              {&registryv1.UpdateNodeRequest{}, "Một cửa", true},
+		"strict no more":       {&registryv1.UpdateNodeRequest{Strict: &no}, "Một cửa", false},
+		"strict again":         {&registryv1.UpdateNodeRequest{Strict: &yes}, "Một cửa", true},
+		"another description":  {&registryv1.UpdateNodeRequest{Description: text(" Một cửa điện tử ")}, "Một cửa điện tử", true},
+		"no description":       {&registryv1.UpdateNodeRequest{Description: text("")}, "", true},
+		"both":                 {&registryv1.UpdateNodeRequest{Description: text("x"), Strict: &no}, "x", false},
+		"a node id of 2016":    {&registryv1.UpdateNodeRequest{Id: "000.00.00.h41/motcua", Strict: &no}, "Một cửa", false},
+		"with spaces about it": {&registryv1.UpdateNodeRequest{Description: text("\u00a0")}, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHub(t)
+			created, err := h.CreateNode(t.Context(), &registryv1.CreateNodeRequest{Id: "H41/motcua", Kind: oneStop, Description: "Một cửa", Strict: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.join(readToken(t, created.GetToken()))
+			want := proto.CloneOf(h.node("H41/motcua"))
+			want.Description, want.Strict = c.want, c.wantStrict
+			if c.req.GetId() == "" {
+				c.req.Id = "H41/motcua"
+			}
+			answer, err := h.UpdateNode(t.Context(), c.req)
+			if err != nil || !proto.Equal(answer.GetNode(), want) {
+				t.Errorf("answered %v, %v; want %v", answer.GetNode(), err, want)
+			}
+			for _, when := range []string{"at once", "after a restart"} {
+				if got := h.node("H41/motcua"); !proto.Equal(got, want) || h.ReadStrictly("H41/motcua") != c.wantStrict {
+					t.Errorf("%s the node is %v, read strictly %v; want %v", when, got, h.ReadStrictly("H41/motcua"), want)
+				}
+				h.reopen()
+			}
+		})
+	}
+}
+
+func TestUpdateNodeRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	h.create("H41/motcua", oneStop)
+	before := proto.CloneOf(h.node("H41/motcua"))
+	bad, yes := "a\x1b[2Jb", true
+	_, err := h.UpdateNode(t.Context(), &registryv1.UpdateNodeRequest{Id: "H41", Description: &bad, Strict: &yes})
+	if got := wantRefusal(t, err, codes.InvalidArgument, "node_invalid"); len(got.Findings) != 2 {
+		t.Errorf("findings are %v; want one at id, one at description", got.Findings)
+	}
+	_, err = h.UpdateNode(t.Context(), &registryv1.UpdateNodeRequest{Id: "H41/motcua", Description: &bad, Strict: &yes})
+	wantRefusal(t, err, codes.InvalidArgument, "node_invalid")
+	if got := h.node("H41/motcua"); !proto.Equal(got, before) {
+		t.Errorf("a request that was refused made the node %v", got)
+	}
+	_, err = h.UpdateNode(t.Context(), &registryv1.UpdateNodeRequest{Id: "H41/nowhere", Strict: &yes})
+	wantRefusal(t, err, codes.NotFound, "node_unknown")
+	if h.ReadStrictly("H41/nowhere") {
+		t.Error("a node that is not there is read strictly")
+	}
+}
+
+// Strictness lasts through everything else that happens to a node.
+func TestNodesStayStrict(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	created, err := h.CreateNode(t.Context(), &registryv1.CreateNodeRequest{Id: "H41/motcua", Kind: oneStop, Strict: true})
+	if err != nil || !created.GetNode().GetStrict() {
+		t.Fatalf("created %v, %v; want it strict", created, err)
+	}
+	want := func(when string) {
+		t.Helper()
+		if !h.ReadStrictly("H41/motcua") {
+			t.Errorf("%s the node is read strictly no more", when)
+		}
+	}
+	h.join(readToken(t, created.GetToken()))
+	want("joined,")
+	for _, state := range []registryv1.NodeState{suspended, active, revoked} {
+		if err := h.setState("H41/motcua", state); err != nil {
+			t.Fatal(err)
+		}
+		want(state.String() + ",")
+	}
+	h.create("H41/khac", oneStop)
+	if h.ReadStrictly("H41/khac") {
+		t.Error("a node that nobody has made strict is read strictly")
+	}
+	if got := h.ended.all(); got != "H41/motcua H41/motcua" {
+		t.Errorf("told the end of %q; want it twice: suspended, revoked", got)
+	}
+}
+
 func TestWhatListsGiveOutIsNobodyElses(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)

@@ -160,6 +160,10 @@ func (r *Registry) MayAnswer(node string) bool {
 	return n.GetKind() == registryv1.NodeKind_NODE_KIND_DATABASE && n.GetState() == registryv1.NodeState_NODE_STATE_ACTIVE
 }
 
+// ReadStrictly reports whether an administrator has asked that a node's packets be
+// read strictly.
+func (r *Registry) ReadStrictly(node string) bool { return r.current.Load().nodes[node].GetStrict() }
+
 // Authenticate returns nil for who is welcome: administrators, and active nodes
 // that present the newest certificate issued to them.
 func (r *Registry) Authenticate(id certs.Identity) error {
