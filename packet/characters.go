@@ -113,7 +113,7 @@ func trim(s string) string {
 // appendXML writes a text so that it is read again as it is. What XML 1.0 cannot
 // hold is replaced by U+FFFD; Decode lets nothing in that has such characters.
 func appendXML(b []byte, s string) []byte {
-	if len(s) >= 8 && isMarkupFree(s) {
+	if isMarkupFree(s) {
 		return append(b, s...)
 	}
 	from := 0
@@ -143,18 +143,40 @@ func appendXML(b []byte, s string) []byte {
 	return append(b, s[from:]...)
 }
 
-// isMarkupFree reports whether nothing in a text of eight bytes or more has to be
-// escaped or replaced.
+// isMarkupFree reports whether nothing in a text has to be escaped or replaced;
+// false where that would have to be looked at closely.
 func isMarkupFree(s string) bool {
-	var seen uint64
-	for at := 0; at < len(s); at += 8 {
-		w := word(s, min(at, len(s)-8))
-		if below(w, ' ')|equal(w, '&')|equal(w, '<')|equal(w, '>') != 0 {
-			return false
+	for at := 0; at < len(s); {
+		for at+8 <= len(s) {
+			w := word(s, at)
+			if below(w, ' ')|equal(w, '&')|equal(w|ones*2, '>') != 0 { // '<' differs from '>' in that bit
+				return false
+			}
+			if w&highs != 0 {
+				break
+			}
+			at += 8
 		}
-		seen |= w
+		for end := min(at+run, len(s)); at < end; {
+			switch charClasses[s[at]] {
+			case charPlain:
+				at++
+			case charTwo:
+				if at+1 >= len(s) || !isContinuation(s[at+1]) {
+					return false
+				}
+				at += 2
+			case charThree:
+				if at+2 >= len(s) || !isContinuation(s[at+1]) || !isContinuation(s[at+2]) {
+					return false
+				}
+				at += 3
+			default:
+				return false
+			}
+		}
 	}
-	return seen&highs == 0 || illegalAt(s) < 0
+	return true
 }
 
 // escapedXML returns how a character of charMarkup is written.
