@@ -20,7 +20,7 @@ import (
 const (
 	exitOK     = 0
 	exitFailed = 1 // refused, or something went wrong
-	exitUsage  = 2 // the command line cannot be understood
+	exitUsage  = 2 // the command line cannot be understood, or what it names cannot be read
 )
 
 func main() {
@@ -52,8 +52,13 @@ func run(ctx context.Context, args []string, s streams) int {
 		return exitOK
 	case errors.Is(err, errRefused):
 		return exitFailed // what was refused has been said, line by line
+	case err == errIncomplete:
+		return exitUsage // so has been what could not be read
 	case errors.As(err, &misused):
 		fmt.Fprintf(s.err, "lienthong: %v\nTry: %s --help\n", err, cmd.CommandPath())
+		return exitUsage
+	case errors.Is(err, errIncomplete):
+		fmt.Fprintf(s.err, "lienthong: %v\n", err)
 		return exitUsage
 	default:
 		fmt.Fprintf(s.err, "lienthong: %v\n", err)
@@ -63,6 +68,10 @@ func run(ctx context.Context, args []string, s streams) int {
 
 // errRefused ends a command whose output has said what was refused.
 var errRefused = errors.New("refused")
+
+// errIncomplete ends a command that did not get to judge all it was given: something
+// could not be read or written, or it was interrupted.
+var errIncomplete = errors.New("not complete")
 
 // usageError is a command line that cannot be understood.
 type usageError = admin.UsageError

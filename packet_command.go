@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"os"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,236 +13,203 @@ import (
 	"github.com/lienthong/lienthong/packet"
 )
 
-// maxFile bounds what is read of a packet file.
-const maxFile = 256 << 20
-
 func packetCommand() *cobra.Command {
 	return admin.Group(&cobra.Command{
 		Use:   "packet",
-		Short: "Check and convert packets, print their schema",
+		Short: "Check and convert packets, print their schemas",
 		Example: `  lienthong packet validate dossier.xml
+  lienthong packet validate --format json outbox/
   lienthong packet convert --to json dossier.xml
-  lienthong packet xsd > lienthong.xsd`,
-	}, validateCommand(), convertCommand(), xsdCommand())
+  lienthong packet xsd > lienthong.xsd
+  lienthong packet fields --lang vi dossier`,
+	}, validateCommand(), convertCommand(), xsdCommand(), openAPICommand(), fieldsCommand())
+}
+
+// inputHelp says what every command that reads packets takes.
+const inputHelp = `
+An argument is a file, a directory or -, which is standard input. Directories are
+searched for *.xml and *.json, sorted by path, however deep: hidden names are left
+out, links are followed, and no directory is read twice. Files are read in
+parallel; what is said comes in the order of the files. A file that cannot be read
+is told and counted, and does not end the run. The largest file is 256 MiB.
+`
+
+// exitHelp says what every command that reads packets ends with.
+const exitHelp = `
+Exit codes: 0 every packet is accepted; 1 some are refused; 2 something could not
+be read or written, the run was interrupted, or the command line is wrong: then
+packets may be refused besides.`
+
+// jsonHelp describes the lines of --format json.
+const jsonHelp = `
+With --format json every line is an object; one for each file, in order:
+
+  file      as named, or found; - for standard input
+  type      dossier, progress, survey, statistic; unknown where it cannot be told
+  format    xml, json, binary; unknown where it cannot be told
+  bytes     how many were read
+  result    accepted, refused, unreadable; unwritten, of convert
+  output    the file that was written, of convert --out
+  findings  in the order of the text, each with
+    severity             error or warning
+    field                path by official names: MSyncDocument.DocFees[0].Price
+    line, column         from 1; 0 where there is no place
+    rule                 stable identifier: required, int32.lte, unreadable
+    sent, understood     values; personal data is masked
+    message              in the language of --lang
+    message_vi, message_en
+
+and at the end one with type summary: complete (false: interrupted), files,
+accepted, accepted_with_warnings (of the accepted), refused, unreadable, unwritten,
+errors, warnings, bytes, seconds, megabytes_per_second.
+`
+
+// packetOptions are the flags of every command that reads packets.
+type packetOptions struct {
+	converts                bool // what is read is written again
+	strict                  bool
+	from, typ, lang, format string
+}
+
+func (o *packetOptions) declare(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&o.strict, "strict", false, "refuse packets that can only be read by taking liberties")
+	flags.StringVar(&o.from, "from", "", "read as xml, json or binary (Protobuf) only; of directories, only files so named")
+	flags.StringVar(&o.typ, "type", "", "type of the packets: dossier, progress, survey or statistic; told by their content where not given")
+	flags.StringVar(&o.lang, "lang", defaultLanguage(), "language of the messages: vi or en")
+	flags.StringVar(&o.format, "format", formatText, "how findings are told: text or json")
+	offer(cmd, "from", formatWords())
+	offer(cmd, "type", typeWords())
+	offer(cmd, "lang", []string{string(vietnamese), string(english)})
+	offer(cmd, "format", []string{formatText, formatJSON})
+}
+
+// offer lets shells complete the values of a flag.
+func offer(cmd *cobra.Command, flag string, values []string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // fails for a flag that is not there
+}
+
+// Formats of what commands tell.
+const (
+	formatText = "text"
+	formatJSON = "json"
+)
+
+// reader returns what reads packets as the flags say.
+func (o *packetOptions) reader(cmd *cobra.Command) (*packetReader, error) {
+	r := &packetReader{stdin: cmd.InOrStdin()}
+	var err error
+	if o.from != "" {
+		if r.from, err = formatNamed("--from", o.from); err != nil {
+			return nil, err
+		}
+	}
+	if o.typ != "" {
+		if r.typ, err = packetType(o.typ); err != nil {
+			return nil, err
+		}
+	}
+	if r.from == exchangev1.Format_FORMAT_PROTOBUF && o.typ == "" {
+		return nil, usage("--from binary needs --type: binary Protobuf does not say what packet it is")
+	}
+	r.codec, err = packet.NewCodec(packet.Options{Strict: o.strict})
+	return r, err
+}
+
+// reporter returns what tells outcomes as the flags say.
+func (o *packetOptions) reporter(to reportsTo) (reporter, error) {
+	say, err := speechOf(o.lang)
+	if err != nil {
+		return nil, err
+	}
+	switch o.format {
+	case formatText:
+		return &textReporter{to: to, say: say, converts: o.converts}, nil
+	case formatJSON:
+		return &jsonReporter{to.findings, say}, nil
+	}
+	return nil, usage("--format %q: text and json are allowed", o.format)
 }
 
 func validateCommand() *cobra.Command {
-	var strict bool
-	var lang string
+	var options packetOptions
 	cmd := &cobra.Command{
-		Use:   "validate FILE...",
+		Use:   "validate FILE|DIRECTORY|-...",
 		Short: "Say everything that is wrong with packets",
-		Long: `Reads packets in official XML or JSON and prints one line for each violation
-and each liberty that was taken in reading:
+		Long: `Reads packets in official XML or JSON and prints one line for each violation and
+each liberty that was taken in reading, and a summary on standard error:
 
-  file:line:column: error|warning: Field.path: message
+  file:line:column: error|warning: Field.path: message; sent "...", read as "..."
 
-FILE - is standard input. Exit code 1 when any file is refused, else 0.`,
+Packets are read as a hub reads them: liberally, with a warning for each liberty,
+or with --strict not so. More than 64 MiB is no packet.
+` + inputHelp + jsonHelp + exitHelp,
 		Example: `  lienthong packet validate statistic.xml
-  lienthong packet validate --lang vi dossiers/*.xml
-  curl -s https://example/packet | lienthong packet validate -`,
+  lienthong packet validate --lang vi --strict outbox/
+  lienthong packet validate --format json outbox/ | jq 'select(.result == "refused")'
+  curl -s https://example/packet | lienthong packet validate -
+  lienthong packet validate --from binary --type dossier dossier.binpb`,
 		Args: arguments(cobra.MinimumNArgs(1)),
-		RunE: func(cmd *cobra.Command, files []string) error {
-			codec, err := packet.NewCodec(packet.Options{Strict: strict})
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := options.reader(cmd)
 			if err != nil {
 				return err
 			}
-			say, err := language(lang)
+			run, err := newPacketRun(cmd, options, reportsTo{cmd.OutOrStdout(), cmd.ErrOrStderr()})
 			if err != nil {
 				return err
 			}
-			return validateFiles(cmd, codec, files, say)
+			inputs, err := findInputs(cmd.Context(), args, search{suffixes: r.suffixes()})
+			if err != nil {
+				return err
+			}
+			return run.over(cmd.Context(), inputs, r.read)
 		},
 	}
-	cmd.Flags().BoolVar(&strict, "strict", false, "refuse packets that can only be read by taking liberties")
-	cmd.Flags().StringVar(&lang, "lang", defaultLanguage(), "language of the messages: vi or en")
+	options.declare(cmd)
 	return cmd
 }
 
-func validateFiles(cmd *cobra.Command, codec *packet.Codec, files []string, say sayer) error {
-	refused := 0
-	for _, file := range files {
-		findings, err := validateFile(cmd, codec, file)
-		if err != nil {
-			return err
-		}
-		if err := printFindings(cmd.OutOrStdout(), file, findings, say); err != nil {
-			return err
-		}
-		if hasError(findings) {
-			refused++
-		}
+// formats are the words for formats on the command line.
+func formats() map[string]exchangev1.Format {
+	return map[string]exchangev1.Format{
+		"xml": exchangev1.Format_FORMAT_XML, "json": exchangev1.Format_FORMAT_JSON, "binary": exchangev1.Format_FORMAT_PROTOBUF,
 	}
-	if refused > 0 {
-		return errRefused
-	}
-	return nil
 }
 
-func validateFile(cmd *cobra.Command, codec *packet.Codec, file string) ([]*packetv1.Finding, error) {
-	content, err := readFile(cmd, file)
-	if err != nil {
-		return nil, err
+func formatWords() []string { return slices.Sorted(maps.Keys(formats())) }
+
+// formatNamed returns the format that a flag names.
+func formatNamed(flag, word string) (exchangev1.Format, error) {
+	format, ok := formats()[word]
+	if !ok {
+		return 0, usage("%s %q: xml, json and binary are allowed", flag, word)
 	}
-	read, err := decodeAny(codec, content)
-	var invalid *packet.InvalidError
-	switch {
-	case errors.As(err, &invalid):
-		return invalid.Findings, nil
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return read.Warnings, nil
+	return format, nil
 }
 
-// decodeAny reads a packet of whatever type its content says.
-func decodeAny(codec *packet.Codec, content []byte) (*packet.Packet, error) {
-	typ, format, err := codec.Identify(content)
-	if err != nil {
-		return nil, err
-	}
-	return codec.Decode(typ, format, content)
-}
+// unknownWord stands for a type or format that could not be told.
+const unknownWord = "unknown"
 
-func hasError(findings []*packetv1.Finding) bool {
-	for _, f := range findings {
-		if f.GetSeverity() == packetv1.Severity_SEVERITY_ERROR {
-			return true
+// formatWord is formatNamed's inverse.
+func formatWord(format exchangev1.Format) string {
+	for word, f := range formats() {
+		if f == format {
+			return word
 		}
 	}
-	return false
+	return unknownWord
 }
 
-// sayer returns a finding's message in the language asked for.
-type sayer func(*packetv1.Finding) string
-
-func language(lang string) (sayer, error) {
-	switch lang {
-	case "vi":
-		return (*packetv1.Finding).GetMessageVi, nil
-	case "en":
-		return (*packetv1.Finding).GetMessageEn, nil
-	}
-	return nil, usage("--lang %q: vi and en are allowed", lang)
-}
-
-func defaultLanguage() string {
-	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
-		if value := os.Getenv(name); value != "" {
-			if strings.HasPrefix(value, "vi") {
-				return "vi"
-			}
-			return "en"
+func typeWords() []string {
+	var words []string
+	for number := range packetv1.PacketType_name {
+		if number != 0 {
+			words = append(words, typeWord(packetv1.PacketType(number)))
 		}
 	}
-	return "en"
-}
-
-func printFindings(w io.Writer, file string, findings []*packetv1.Finding, say sayer) error {
-	for _, f := range findings {
-		severity := "error"
-		if f.GetSeverity() == packetv1.Severity_SEVERITY_WARNING {
-			severity = "warning"
-		}
-		field := ""
-		if f.GetField() != "" {
-			field = f.GetField() + ": "
-		}
-		if _, err := fmt.Fprintf(w, "%s:%d:%d: %s: %s%s\n", file, max(f.GetLine(), 1), max(f.GetColumn(), 1), severity, field, say(f)); err != nil {
-			return fmt.Errorf("write: %w", err)
-		}
-	}
-	return nil
-}
-
-func convertCommand() *cobra.Command {
-	var to string
-	cmd := &cobra.Command{
-		Use:   "convert --to xml|json|binary FILE",
-		Short: "Write a packet in another format",
-		Long: `Reads a packet in official XML or JSON and writes it to standard output as
-official XML, official JSON, or binary Protobuf. Liberties taken in reading are
-told on standard error. FILE - is standard input.`,
-		Example: `  lienthong packet convert --to json dossier.xml
-  lienthong packet convert --to xml - < dossier.json`,
-		Args: arguments(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			format, ok := map[string]exchangev1.Format{
-				"xml": exchangev1.Format_FORMAT_XML, "json": exchangev1.Format_FORMAT_JSON, "binary": exchangev1.Format_FORMAT_PROTOBUF,
-			}[to]
-			if !ok {
-				return usage("--to %q: xml, json and binary are allowed", to)
-			}
-			return convertFile(cmd, args[0], format)
-		},
-	}
-	cmd.Flags().StringVar(&to, "to", "", "format to write: xml, json or binary")
-	return cmd
-}
-
-func convertFile(cmd *cobra.Command, file string, format exchangev1.Format) error {
-	codec, err := packet.NewCodec(packet.Options{})
-	if err != nil {
-		return err
-	}
-	say, err := language(defaultLanguage())
-	if err != nil {
-		return err
-	}
-	content, err := readFile(cmd, file)
-	if err != nil {
-		return err
-	}
-	read, err := decodeAny(codec, content)
-	var invalid *packet.InvalidError
-	if errors.As(err, &invalid) {
-		return errors.Join(errRefused, printFindings(cmd.ErrOrStderr(), file, invalid.Findings, say))
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	if err := printFindings(cmd.ErrOrStderr(), file, read.Warnings, say); err != nil {
-		return err
-	}
-	written, err := codec.Encode(read.Message, format)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	if _, err := cmd.OutOrStdout().Write(written); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	return nil
-}
-
-func xsdCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "xsd [TYPE]",
-		Short: "Print the XML schema of one packet, or of all",
-		Long: `Prints the XML schema, generated from the rules the hub itself applies.
-TYPE is dossier, progress, survey or statistic.`,
-		Example: `  lienthong packet xsd > lienthong.xsd
-  lienthong packet xsd statistic`,
-		Args:      arguments(cobra.MaximumNArgs(1)),
-		ValidArgs: []string{"dossier", "progress", "survey", "statistic"},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var types []packetv1.PacketType
-			for _, name := range args {
-				typ, err := packetType(name)
-				if err != nil {
-					return err
-				}
-				types = append(types, typ)
-			}
-			schema, err := packet.XSD(types...)
-			if err != nil {
-				return err
-			}
-			if _, err := cmd.OutOrStdout().Write(schema); err != nil {
-				return fmt.Errorf("write: %w", err)
-			}
-			return nil
-		},
-	}
+	slices.Sort(words)
+	return words
 }
 
 // packetType returns the type that a word on the command line names.
@@ -261,23 +226,10 @@ func typeWord(typ packetv1.PacketType) string {
 	return strings.ToLower(strings.TrimPrefix(typ.String(), "PACKET_TYPE_"))
 }
 
-// readFile reads a packet file, or standard input for "-".
-func readFile(cmd *cobra.Command, file string) ([]byte, error) {
-	var reader io.Reader = cmd.InOrStdin()
-	if file != "-" {
-		opened, err := os.Open(file)
-		if err != nil {
-			return nil, fmt.Errorf("read packet: %w", err)
-		}
-		defer opened.Close() //nolint:errcheck // only read
-		reader = opened
+// knownTypeWord is typeWord, of a type that may not be known.
+func knownTypeWord(typ packetv1.PacketType) string {
+	if typ == packetv1.PacketType_PACKET_TYPE_UNSPECIFIED {
+		return unknownWord
 	}
-	content, err := io.ReadAll(io.LimitReader(reader, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
-	}
-	if len(content) > maxFile {
-		return nil, fmt.Errorf("%s is larger than the %d bytes allowed", file, maxFile)
-	}
-	return content, nil
+	return typeWord(typ)
 }
