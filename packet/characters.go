@@ -23,7 +23,13 @@ func word(s string, at int) uint64 {
 // the result is zero.
 func below(w, n uint64) uint64 { return (w - ones*n) & ^w & highs }
 
-// equal marks the bytes of a word that are c, in the same way.
+// controls marks the bytes of a word of ASCII that are under 0x20, and no others.
+func controls(w uint64) uint64 { return ^(w + ones*(0x80-' ')) & highs }
+
+// lines marks the bytes of a word of ASCII that are line feeds, and no others.
+func lines(w uint64) uint64 { return ^((w ^ ones*'\n') + ones*0x7F) & highs }
+
+// equal marks the bytes of a word that are c, in the way of below.
 func equal(w, c uint64) uint64 { return below(w^(ones*c), 1) }
 
 // What a byte is at the start of a character.
@@ -56,7 +62,7 @@ const run = 16
 func illegalAt(s string) int {
 	for at := 0; at < len(s); {
 		for at+8 <= len(s) {
-			if w := word(s, at); (w|below(w, ' '))&highs != 0 {
+			if w := word(s, at); w&highs != 0 || below(w, ' ') != 0 && controls(w)&^lines(w) != 0 {
 				break
 			}
 			at += 8
@@ -101,6 +107,16 @@ func isContinuation(c byte) bool { return c&0xC0 == 0x80 }
 
 // legal reports whether XML 1.0 can hold a text.
 func legal(s string) bool { return illegalAt(s) < 0 }
+
+// isBlank reports whether a text is nothing but the white space of XML.
+func isBlank(s string) bool {
+	for i := range len(s) {
+		if !isSpace(s[i]) {
+			return false
+		}
+	}
+	return true
+}
 
 // trim takes the white space of XML off both ends.
 func trim(s string) string {

@@ -16,6 +16,10 @@ import (
 type Options struct {
 	// Strict refuses what can only be read by taking a liberty.
 	Strict bool
+	// Shared lets what is read refer to the content instead of a copy of it. Whoever
+	// sets it promises that content is not written to any more once Decode has been
+	// called, for as long as anything of the packet is in use.
+	Shared bool
 	// ContentBytes is the largest content that is read; 0 means 64 MiB.
 	ContentBytes int
 	// TextBytes is the longest text of one element; 0 means 32 MiB.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // defect is what makes a text unreadable from an offset on.
@@ -24,8 +25,8 @@ type source struct {
 }
 
 // sourceOf turns a content into UTF-8 and finds the first character that XML
-// 1.0 cannot hold.
-func sourceOf(content []byte) source {
+// 1.0 cannot hold. Where it may be shared, UTF-8 is not copied.
+func sourceOf(content []byte, shared bool) source {
 	var s source
 	switch {
 	case hasBytes(content, 0xFF, 0xFE, 0, 0), hasBytes(content, 0, 0, 0xFE, 0xFF):
@@ -39,7 +40,12 @@ func sourceOf(content []byte) source {
 		s.broken = &defect{rule: ruleEncoding, text: textNoMark()}
 		return s
 	default:
-		s.text = string(bytes.TrimPrefix(content, []byte("\uFEFF")))
+		content = bytes.TrimPrefix(content, []byte("\uFEFF"))
+		if shared {
+			s.text = unsafe.String(unsafe.SliceData(content), len(content))
+		} else {
+			s.text = string(content)
+		}
 	}
 	if at := illegalAt(s.text); at >= 0 {
 		s.broken = &defect{offset: at, rule: ruleCharacter}

@@ -13,7 +13,7 @@ type jsonReader struct {
 }
 
 func newJSONReader(r *reading, content []byte) *jsonReader {
-	src := sourceOf(content)
+	src := sourceOf(content, r.options.Shared)
 	if src.utf16 {
 		src.broken = &defect{rule: ruleEncoding, text: textJSONUTF8()}
 		src.text = ""

@@ -15,7 +15,7 @@ type xmlReader struct {
 }
 
 func newXMLReader(r *reading, content []byte) *xmlReader {
-	src := sourceOf(content)
+	src := sourceOf(content, r.options.Shared)
 	r.text, r.located = src.text, true
 	x := &xmlReader{reading: r, scan: xmlScanner{text: src.text, broken: src.broken, open: r.open}}
 	x.scan.replaced = strings.IndexByte(src.text, '&') >= 0 || strings.IndexByte(src.text, '\r') >= 0 || strings.Contains(src.text, "]]")
@@ -111,7 +111,7 @@ func (x *xmlReader) message(fr *frame) {
 		case xmlStart:
 			x.element(fr, t)
 		case xmlText:
-			if !mixed && trim(t.text) != "" {
+			if !mixed && !isBlank(t.text) {
 				mixed = true
 				x.mixed(x.path(fr.step), t)
 			}
@@ -168,12 +168,17 @@ func (x *xmlReader) element(fr *frame, t xmlToken) {
 
 // expected takes the next element where it is one that may follow, written as it
 // is written here and without anything that has to be replaced in its text: most
-// elements of most packets. It returns false, and has taken nothing, elsewhere.
+// elements of most packets. It returns false, and has taken nothing but white space
+// before an end tag, elsewhere.
 func (x *xmlReader) expected(fr *frame) bool {
 	s := &x.scan
 	at := s.at
 	for at < len(s.text) && isSpace(s.text[at]) {
 		at++
+	}
+	if strings.HasPrefix(s.text[at:], "</") && !s.closing {
+		s.at = at // only white space was passed over
+		return false
 	}
 	f := fr.ahead(s.text[at:])
 	if f == nil || s.closing || s.elements == maxElements || len(s.open) == maxDepth {
@@ -307,7 +312,7 @@ func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
 	for {
 		switch t := x.scan.next(); t.kind {
 		case xmlText:
-			if text.text == "" && trim(t.text) != "" {
+			if text.text == "" && !isBlank(t.text) {
 				text = t
 			}
 			if len(u.Children) == 0 {

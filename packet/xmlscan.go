@@ -312,7 +312,7 @@ func (s *xmlScanner) characters() xmlToken {
 	}
 	run := s.text[start : start+end]
 	s.at = start + end
-	if len(s.open) == 0 && trim(run) != "" {
+	if len(s.open) == 0 && !isBlank(run) {
 		return s.syntax(start+len(run)-len(strings.TrimLeft(run, " \t\r\n")), "text outside the root element", "có văn bản ngoài phần tử gốc")
 	}
 	if strings.IndexByte(run, ']') >= 0 {
