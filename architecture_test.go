@@ -17,7 +17,7 @@ const module = "github.com/lienthong/lienthong"
 // "gen" stands for everything under gen/. A room that is not listed may not exist.
 func arrows() map[string][]string {
 	return map[string][]string{
-		"packet":                {"gen"},
+		"packet":                {"gen", "packet/samples"},
 		"packet/samples":        {"gen"},
 		"certs":                 {},
 		"hub":                   {"gen", "certs", "packet", "hub/*"},

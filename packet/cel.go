@@ -41,7 +41,11 @@ type celCompiler struct {
 
 // compile returns the condition that an expression states.
 func (c celCompiler) compile(expression string) (func(record) bool, error) {
-	parsed, errs := parser.Parse(common.NewTextSource(expression))
+	cel, err := parser.NewParser(parser.Macros(parser.HasMacro))
+	if err != nil {
+		return nil, fmt.Errorf("make a parser of CEL: %w", err)
+	}
+	parsed, errs := cel.Parse(common.NewTextSource(expression))
 	if len(errs.GetErrors()) > 0 {
 		return nil, fmt.Errorf("parse %q: %s", expression, errs.ToDisplayString())
 	}

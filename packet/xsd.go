@@ -1,75 +1,102 @@
 package packet
 
 import (
+	"bytes"
+	"encoding/xml"
 	"fmt"
-	"slices"
 	"strconv"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
+// XSDMode is how much an XML schema says.
+type XSDMode int
+
+const (
+	// XSDStrict says what Encode writes: types, lengths, bounds and forms. It is the
+	// one to check what is sent with, and to generate writers from: JAXB xjc makes
+	// int, boolean, XMLGregorianCalendar and byte[] of it, .NET xsd.exe int, bool,
+	// DateTime and byte[]. Both make String of a date or number that may be empty,
+	// and neither enforces facets; who writes DateTime in .NET sets its Kind, or the
+	// offset is missing.
+	XSDStrict XSDMode = iota
+	// XSDStructure says names, order and cardinality alone; every value is text. What
+	// Decode reads without a finding about names, order, attributes or unknown
+	// elements is valid against it, however its values are spelt. It is the one to
+	// generate readers from that take what is on the wire: both generators make
+	// String of every value, and leave dates and numbers to the program.
+	XSDStructure
+)
+
+// String returns the name of a mode.
+func (m XSDMode) String() string {
+	switch m {
+	case XSDStrict:
+		return "strict"
+	case XSDStructure:
+		return "structure"
+	default:
+		return "XSDMode(" + strconv.Itoa(int(m)) + ")"
+	}
+}
+
 // Types of the schema that no message stands for.
 const (
+	xsdText            = "xs:string"
 	xsdNoText          = "NoText"
+	xsdDatetime        = "Datetime"
 	xsdDatetimeOrEmpty = "DatetimeOrEmpty"
 	xsdDecimalOrEmpty  = "DecimalOrEmpty"
 )
 
+// xsdDatetimePattern is xsd:dateTime with an offset, no finer than milliseconds.
+const xsdDatetimePattern = `[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3}0*)?(Z|[+\-][0-9]{2}:[0-9]{2})`
+
 // XSD returns one XML Schema 1.0 document for the packets; for all packets and
-// answers where none is named. What Encode writes is valid against it, except
-// for elements the standard does not know. The same types give the same bytes.
-func XSD(types ...packetv1.PacketType) ([]byte, error) {
-	s, err := newSchema()
+// answers where none is named. Elements that the standard does not know are in
+// neither mode's. Every element and type is explained in Vietnamese and English. The
+// same arguments give the same bytes.
+func XSD(mode XSDMode, types ...packetv1.PacketType) ([]byte, error) {
+	if mode != XSDStrict && mode != XSDStructure {
+		return nil, fmt.Errorf("no XML schema of mode %s", mode)
+	}
+	roots, err := tables(types, schema.standard)
 	if err != nil {
 		return nil, err
 	}
-	var roots []*message
-	for _, typ := range types {
-		m := s.of(typ)
-		if m == nil {
-			return nil, fmt.Errorf("no packet of type %s", typ)
-		}
-		if !slices.Contains(roots, m) {
-			roots = append(roots, m)
-		}
-	}
-	if len(types) == 0 {
-		roots = s.standard()
-	}
-	x := &xsdWriter{}
+	x := &xsdWriter{mode: mode}
 	x.document(roots)
-	return x.w.b, nil
-}
-
-// standard returns the packets and answers of the standard, in their order.
-func (s schema) standard() []*message {
-	var all []*message
-	of := (&packetv1.MSyncDocument{}).ProtoReflect().Descriptor().FullName().Parent()
-	for _, m := range documents() {
-		if name := m.ProtoReflect().Descriptor().FullName(); name.Parent() == of {
-			all = append(all, s[name])
-		}
-	}
-	return all
+	return x.b.Bytes(), nil
 }
 
 // xsdWriter writes a schema, indented by two spaces.
 type xsdWriter struct {
-	w     xmlWriter
+	mode  XSDMode
+	b     bytes.Buffer
 	depth int
+}
+
+func (x *xsdWriter) indent() {
+	for range x.depth {
+		x.b.WriteString("  ")
+	}
+}
+
+func (x *xsdWriter) escaped(s string) {
+	_ = xml.EscapeText(&x.b, []byte(s)) // a bytes.Buffer takes everything
 }
 
 // line writes one line. Attributes come in pairs of name and value; closing is
 // ">" or "/>".
 func (x *xsdWriter) line(closing, name string, attributes ...string) {
-	x.w.indent(x.depth)
-	x.w.b = append(x.w.b, "<xs:"+name...)
+	x.indent()
+	x.b.WriteString("<xs:" + name)
 	for i := 0; i+1 < len(attributes); i += 2 {
-		x.w.b = append(x.w.b, " "+attributes[i]+`="`...)
-		x.w.text(attributes[i+1])
-		x.w.b = append(x.w.b, '"')
+		x.b.WriteString(" " + attributes[i] + `="`)
+		x.escaped(attributes[i+1])
+		x.b.WriteByte('"')
 	}
-	x.w.b = append(x.w.b, closing+"\n"...)
+	x.b.WriteString(closing + "\n")
 }
 
 // in writes an element and what inside writes into it.
@@ -78,51 +105,65 @@ func (x *xsdWriter) in(name string, attributes []string, inside func()) {
 	x.depth++
 	inside()
 	x.depth--
-	x.w.indent(x.depth)
-	x.w.b = append(x.w.b, "</xs:"+name+">\n"...)
+	x.indent()
+	x.b.WriteString("</xs:" + name + ">\n")
 }
 
 func (x *xsdWriter) document(roots []*message) {
-	x.w.b = append(x.w.b, xmlDeclaration...)
+	x.b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
 	x.in("schema", []string{"xmlns:xs", "http://www.w3.org/2001/XMLSchema", "elementFormDefault", "unqualified"}, func() {
-		x.note("Gói tin theo Quyết định 1705/QĐ-BTTTT ngày 23/10/2018 của Bộ Thông tin và Truyền thông")
+		x.note(x.title().in)
 		for _, m := range roots {
-			x.in("element", []string{"name", m.name, "type", m.name}, func() { x.note(m.Vi) })
+			x.in("element", []string{"name", m.name}, func() {
+				x.note(m.meaning().in)
+				x.message(m, nil)
+			})
 		}
-		for _, m := range withParts(roots) {
-			x.message(m)
+		for _, m := range withParts(roots)[len(roots):] {
+			x.message(m, []string{"name", m.name})
 		}
-		x.simpleTypes()
+		if x.mode == XSDStrict {
+			x.simpleTypes()
+		}
 	})
 }
 
-// withParts returns messages and the parts they are made of, each once.
-func withParts(roots []*message) []*message {
-	all := slices.Clone(roots)
-	for i := 0; i < len(all); i++ {
-		for _, f := range all[i].fields {
-			if f.part != nil && !slices.Contains(all, f.part) {
-				all = append(all, f.part)
-			}
+func (x *xsdWriter) title() text {
+	if x.mode == XSDStructure {
+		return text{
+			"Packets of Decision 1705/QĐ-BTTTT of 23/10/2018 of the Ministry of Information and Communications: names, order and cardinality; every value is text",
+			"Gói tin theo Quyết định 1705/QĐ-BTTTT ngày 23/10/2018 của Bộ Thông tin và Truyền thông: tên, thứ tự và số lần xuất hiện; mọi giá trị là văn bản",
 		}
 	}
-	return all
+	return text{
+		"Packets of Decision 1705/QĐ-BTTTT of 23/10/2018 of the Ministry of Information and Communications, as they are written",
+		"Gói tin theo Quyết định 1705/QĐ-BTTTT ngày 23/10/2018 của Bộ Thông tin và Truyền thông, đúng như được ghi ra",
+	}
 }
 
-// note writes Vietnamese documentation.
-func (x *xsdWriter) note(vi string) {
+// note writes documentation in both languages.
+func (x *xsdWriter) note(said func(Language) string) {
 	x.in("annotation", nil, func() {
-		x.w.indent(x.depth)
-		x.w.b = append(x.w.b, `<xs:documentation xml:lang="vi">`...)
-		x.w.text(vi)
-		x.w.b = append(x.w.b, "</xs:documentation>\n"...)
+		for _, l := range []Language{Vietnamese, English} {
+			x.indent()
+			x.b.WriteString(`<xs:documentation xml:lang="` + string(l) + `">`)
+			x.escaped(said(l))
+			x.b.WriteString("</xs:documentation>\n")
+		}
 	})
 }
 
-func (x *xsdWriter) message(m *message) {
-	x.in("complexType", []string{"name", m.name}, func() {
-		x.note(m.note())
-		x.in("sequence", nil, func() {
+// message writes the type of a message: named for a part, and the root's own else,
+// for generators of code make a class that knows its root element only of that.
+func (x *xsdWriter) message(m *message, name []string) {
+	// An element with nothing in it is read as no part at all.
+	var mayBeNone []string
+	if x.mode == XSDStructure && name != nil {
+		mayBeNone = []string{"minOccurs", "0"}
+	}
+	x.in("complexType", name, func() {
+		x.note(m.note)
+		x.in("sequence", mayBeNone, func() {
 			for _, f := range m.fields {
 				x.element(m, f)
 			}
@@ -130,25 +171,17 @@ func (x *xsdWriter) message(m *message) {
 	})
 }
 
-// note returns the meaning of a message and what its rules say when they are
-// broken: no schema can hold rules between elements.
-func (m *message) note() string {
-	note, separator := m.Vi, ". Thông báo khi vi phạm: "
-	for _, rule := range m.Rules {
-		if rule.GetField() == "" {
-			continue // of a field, and said there
-		}
-		note += separator + rule.GetField() + " " + rule.GetVi()
-		separator = "; "
-	}
-	return note
-}
-
 func (x *xsdWriter) element(m *message, f *field) {
 	attributes := []string{"name", f.name}
-	facets := f.facets()
+	base, facets := xsdText, [][2]string(nil)
+	switch {
+	case f.kind == kindPart:
+		base = f.part.name
+	case x.mode == XSDStrict:
+		base, facets = f.xsdType(), f.facets()
+	}
 	if len(facets) == 0 {
-		attributes = append(attributes, "type", f.xsdType())
+		attributes = append(attributes, "type", base)
 	}
 	if !f.Required {
 		attributes = append(attributes, "minOccurs", "0")
@@ -157,37 +190,22 @@ func (x *xsdWriter) element(m *message, f *field) {
 		attributes = append(attributes, "maxOccurs", "unbounded")
 	}
 	x.in("element", attributes, func() {
-		x.note(m.about(f))
-		if len(facets) == 0 {
-			return
+		x.note(func(l Language) string { return m.about(f, l) })
+		if len(facets) > 0 {
+			x.restriction(base, facets)
 		}
-		x.in("simpleType", nil, func() {
-			x.in("restriction", []string{"base", f.xsdType()}, func() {
-				for _, facet := range facets {
-					x.line("/>", facet[0], "value", facet[1])
-				}
-			})
-		})
 	})
 }
 
-// about returns the meaning of a field, of its codes and of its rules. Code lists are not
-// closed, so they are documentation and no enumeration.
-func (m *message) about(f *field) string {
-	about := f.Vi
-	for i, code := range f.codes {
-		separator := "; "
-		if i == 0 {
-			separator = ": "
-		}
-		about += separator + strconv.Itoa(int(code.GetValue())) + " - " + code.GetVi()
-	}
-	for _, cel := range f.rules.GetCel() {
-		if rule := m.ruleText(cel.GetId()); rule != nil {
-			about += "; " + rule.GetVi()
-		}
-	}
-	return about
+// restriction writes a type without a name.
+func (x *xsdWriter) restriction(base string, facets [][2]string) {
+	x.in("simpleType", nil, func() {
+		x.in("restriction", []string{"base", base}, func() {
+			for _, facet := range facets {
+				x.line("/>", facet[0], "value", facet[1])
+			}
+		})
+	})
 }
 
 func (f *field) xsdType() string {
@@ -200,7 +218,7 @@ func (f *field) xsdType() string {
 		if f.Nullable {
 			return xsdDatetimeOrEmpty
 		}
-		return "xs:dateTime"
+		return xsdDatetime
 	case kindDecimal:
 		if f.minLen == 0 {
 			return xsdDecimalOrEmpty
@@ -208,16 +226,19 @@ func (f *field) xsdType() string {
 		return "xs:decimal"
 	case kindBase64:
 		return "xs:base64Binary"
-	case kindPart:
-		return f.part.name
 	default:
-		return "xs:string"
+		return xsdText
 	}
 }
 
 // facets returns names and values of the facets that the rules amount to.
 func (f *field) facets() [][2]string {
 	var facets [][2]string
+	number := func(name string, n uint64) {
+		if n > 0 {
+			facets = append(facets, [2]string{name, strconv.FormatUint(n, 10)})
+		}
+	}
 	switch f.kind {
 	case kindInteger:
 		low, high := f.bounds()
@@ -227,29 +248,37 @@ func (f *field) facets() [][2]string {
 		if high != nil {
 			facets = append(facets, [2]string{"maxInclusive", strconv.Itoa(int(*high))})
 		}
-	case kindText, kindOrganisation, kindBase64:
-		if f.minLen > 0 {
-			facets = append(facets, [2]string{"minLength", strconv.FormatUint(f.minLen, 10)})
-		}
-		if f.maxLen > 0 {
-			facets = append(facets, [2]string{"maxLength", strconv.FormatUint(f.maxLen, 10)})
-		}
+	case kindText:
+		number("minLength", f.minLen)
+		number("maxLength", f.maxLen)
+	case kindBase64: // of xs:base64Binary in bytes, once decoded
+		number("minLength", min(f.minLen, 1))
+		number("maxLength", uint64(f.MaxBytes))
+	}
+	if pattern := f.wholeForm(); pattern != "" {
+		facets = append(facets, [2]string{"pattern", pattern})
 	}
 	return facets
 }
 
 func (x *xsdWriter) simpleTypes() {
-	x.in("simpleType", []string{"name", xsdNoText}, func() {
-		x.note("Phần tử rỗng")
-		x.in("restriction", []string{"base", "xs:string"}, func() { x.line("/>", "length", "value", "0") })
+	x.simpleType(xsdNoText, text{"An empty element", "Phần tử rỗng"}, func() {
+		x.in("restriction", []string{"base", xsdText}, func() { x.line("/>", "length", "value", "0") })
 	})
-	for _, union := range [][3]string{
-		{xsdDatetimeOrEmpty, "xs:dateTime", "Ngày giờ; rỗng khi chưa có"},
-		{xsdDecimalOrEmpty, "xs:decimal", "Số thập phân; rỗng khi không tính được"},
-	} {
-		x.in("simpleType", []string{"name", union[0]}, func() {
-			x.note(union[2])
-			x.line("/>", "union", "memberTypes", union[1]+" "+xsdNoText)
-		})
-	}
+	x.simpleType(xsdDatetime, text{"A date with time and offset; written with milliseconds and +07:00", "Ngày giờ có múi giờ; được ghi với mili giây và +07:00"}, func() {
+		x.in("restriction", []string{"base", "xs:dateTime"}, func() { x.line("/>", "pattern", "value", xsdDatetimePattern) })
+	})
+	x.simpleType(xsdDatetimeOrEmpty, text{"A date with time and offset; empty while there is none", "Ngày giờ có múi giờ; rỗng khi chưa có"}, func() {
+		x.line("/>", "union", "memberTypes", xsdDatetime+" "+xsdNoText)
+	})
+	x.simpleType(xsdDecimalOrEmpty, text{"A decimal number; empty where it cannot be computed", "Số thập phân; rỗng khi không tính được"}, func() {
+		x.line("/>", "union", "memberTypes", "xs:decimal "+xsdNoText)
+	})
+}
+
+func (x *xsdWriter) simpleType(name string, meaning text, inside func()) {
+	x.in("simpleType", []string{"name", name}, func() {
+		x.note(meaning.in)
+		inside()
+	})
 }

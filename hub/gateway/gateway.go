@@ -45,7 +45,14 @@
 // Content-Location, so that following Location works for systems that only read
 // XML.
 //
-// GET /healthz answers 200 while the edge serves.
+// # Without a certificate
+//
+//	GET /healthz                                       200 while the edge serves
+//	GET /schema/lienthong.xsd?mode=strict&type=dossier  the XML schema; mode is strict or
+//	                                                   structure, type a packet, none for all
+//	GET /openapi.json                                  OpenAPI 3.1 of all this
+//
+// The last two carry an ETag and may be kept for an hour.
 package gateway
 
 import (
@@ -54,6 +61,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -127,6 +135,7 @@ func New(cfg Config) (http.Handler, error) {
 		origins:  http.NewCrossOriginProtection(),
 	}
 	g.routes = g.officialRoutes()
+	g.xsds, g.described = sync.OnceValues(newXSDs), sync.OnceValues(newDescription)
 	rest, err := newREST(g.exchange)
 	if err != nil {
 		return nil, err
@@ -146,4 +155,8 @@ type gateway struct {
 	origins  *http.CrossOriginProtection
 	routes   map[string]route
 	rest     *rest
+	// xsds and described are what the edge hands out about itself, written when it is
+	// first asked for.
+	xsds      func() (map[xsdKey]published, error)
+	described func() (published, error)
 }

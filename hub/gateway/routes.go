@@ -19,16 +19,20 @@ import (
 type route struct {
 	name    string // for the log: never holds what a caller sent
 	methods []string
-	open    bool // served without knowing who calls
+	open    bool         // served without knowing who calls
+	about   func() about // what OpenAPI says of it
 	serve   func(ctx context.Context, c *call) error
 }
 
 // officialRoutes returns the addresses that are matched whole.
 func (g *gateway) officialRoutes() map[string]route {
+	read := []string{http.MethodGet, http.MethodHead}
 	routes := map[string]route{
-		"/Delivery/Pull":        {methods: []string{http.MethodGet, http.MethodPost}, serve: g.pull},
-		"/Delivery/Acknowledge": {methods: []string{http.MethodPost}, serve: g.acknowledge},
-		"/healthz":              {methods: []string{http.MethodGet, http.MethodHead}, open: true, serve: g.health},
+		"/Delivery/Pull":        {methods: []string{http.MethodGet, http.MethodPost}, about: aboutPull, serve: g.pull},
+		"/Delivery/Acknowledge": {methods: []string{http.MethodPost}, about: aboutAcknowledge, serve: g.acknowledge},
+		"/healthz":              {methods: read, open: true, about: aboutHealth, serve: g.health},
+		xsdPath:                 {methods: read, open: true, about: aboutXSD, serve: g.xsd},
+		openAPIPath:             {methods: read, open: true, about: aboutOpenAPI, serve: g.openAPI},
 	}
 	for path, typ := range map[string]packetv1.PacketType{
 		"/Document/SyncDocument":         packetv1.PacketType_PACKET_TYPE_DOSSIER,
@@ -36,15 +40,31 @@ func (g *gateway) officialRoutes() map[string]route {
 		"/Statistic/UpdateStatistic":     packetv1.PacketType_PACKET_TYPE_STATISTIC,
 		"/Vote/UpdateVote":               packetv1.PacketType_PACKET_TYPE_SURVEY,
 	} {
-		routes[path] = route{methods: []string{http.MethodPost}, serve: func(ctx context.Context, c *call) error {
-			return g.submit(ctx, c, typ)
-		}}
+		routes[path] = route{
+			methods: []string{http.MethodPost}, about: func() about { return aboutSubmit(typ) },
+			serve: func(ctx context.Context, c *call) error { return g.submit(ctx, c, typ) },
+		}
 	}
 	for path, r := range routes {
 		r.name = path
 		routes[path] = r
 	}
 	return routes
+}
+
+// contentOf returns the route of a packet as a document.
+func (g *gateway) contentOf(sequence string) route {
+	return route{
+		name: contentRoute, methods: []string{http.MethodGet, http.MethodHead}, about: aboutContent,
+		serve: func(ctx context.Context, c *call) error { return g.content(ctx, c, sequence) },
+	}
+}
+
+// addresses returns all routes that are not grpc-gateway's, by their paths.
+func (g *gateway) addresses() map[string]route {
+	all := g.officialRoutes()
+	all[contentRoute] = g.contentOf("")
+	return all
 }
 
 // ServeHTTP implements http.Handler.
@@ -100,9 +120,7 @@ func (g *gateway) routeOf(c *call) (route, bool) {
 		return route{}, false
 	}
 	if sequence, ok := contentPath(c.path); ok {
-		return route{name: contentRoute, methods: []string{http.MethodGet, http.MethodHead}, serve: func(ctx context.Context, c *call) error {
-			return g.content(ctx, c, sequence)
-		}}, true
+		return g.contentOf(sequence), true
 	}
 	if g.rest.serves(c.r.Method, c.path) {
 		return route{name: restRoot, methods: []string{c.r.Method}, serve: g.serveREST}, true

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"net/http"
+
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// aboutSubmit says of the address that takes packets of a type.
+func aboutSubmit(typ packetv1.PacketType) about {
+	said := map[packetv1.PacketType]about{
+		packetv1.PacketType_PACKET_TYPE_DOSSIER:   {vi: "Đồng bộ hồ sơ", en: "Synchronises a dossier", takes: "MSyncDocument"},
+		packetv1.PacketType_PACKET_TYPE_PROGRESS:  {vi: "Cập nhật tiến độ xử lý hồ sơ", en: "Reports progress of a dossier", takes: "MDocumentTraces"},
+		packetv1.PacketType_PACKET_TYPE_STATISTIC: {vi: "Gửi số liệu thống kê", en: "Sends statistics", takes: "MStatistic"},
+		packetv1.PacketType_PACKET_TYPE_SURVEY:    {vi: "Gửi kết quả khảo sát hài lòng", en: "Sends results of a survey", takes: "MVotes"},
+	}[typ]
+	said.gives = "MResult"
+	said.headers = []string{"Location", "X-LienThong-Sequence", "X-LienThong-Envelope-Id"}
+	said.refuses = []int{http.StatusConflict}
+	for _, name := range []string{"IdempotencyKey", "To", "OnBehalfOf", "QueryTo", "QueryOnBehalfOf"} {
+		said.parameters = append(said.parameters, parameter{Ref: refParameters + name})
+	}
+	return said
+}
+
+func aboutPull() about {
+	query := func(name, vi, en string, schema map[string]any) parameter {
+		return parameter{Name: name, In: "query", Description: bilingual(vi, en), Schema: schema}
+	}
+	return about{
+		vi: "Lấy các gói tin gửi đến nút gọi; gói chưa xác nhận trước LeaseUntil sẽ được gửi lại", en: "Takes what is addressed to the caller; what is not acknowledged before LeaseUntil is delivered again",
+		gives: "MDeliveries",
+		parameters: []parameter{
+			query("max", "Số gói tin tối đa; mặc định 32", "At most this many; 32 by default", number(1, maxDeliveries)),
+			query("wait", "Số giây chờ gói tin đầu tiên", "Seconds to wait for the first", number(0, maxWaitSeconds)),
+		},
+	}
+}
+
+func aboutAcknowledge() about {
+	return about{vi: "Xác nhận đã nhận", en: "Acknowledges deliveries", takes: "MAcknowledge", gives: "MResult"}
+}
+
+func aboutContent() about {
+	bytes := media{Schema: map[string]any{}}
+	return about{
+		vi: "Chính văn bản của gói tin: XML hoặc JSON chính thức theo Accept, nếu không thì nguyên văn của bên gửi", en: "The packet itself: official XML or JSON as Accept names one, else the sender's own bytes",
+		parameters: []parameter{{Ref: refParameters + "Sequence"}},
+		content:    map[string]media{typeXML: document(), typeTextXML: document(), typeJSON: document(), typeProtobuf: bytes},
+		headers:    []string{"X-LienThong-Sequence", "X-LienThong-Envelope-Id"},
+		refuses:    []int{http.StatusNotFound},
+	}
+}
+
+func aboutHealth() about {
+	return about{
+		vi: "Trả lời khi đang hoạt động", en: "Answers while the edge serves",
+		content: map[string]media{"text/plain": {Schema: text("")}},
+	}
+}
+
+func aboutXSD() about {
+	one := func(name, vi, en string, words []string) parameter {
+		return parameter{Name: name, In: "query", Description: bilingual(vi, en), Schema: map[string]any{"type": "string", "enum": words}}
+	}
+	return about{
+		vi: "Lược đồ XML của các gói tin", en: "The XML schema of the packets",
+		parameters: []parameter{
+			one("mode", "strict: đúng như được ghi ra; structure: chỉ tên, thứ tự và số lần", "strict: as they are written; structure: names, order and cardinality alone", modeWords()),
+			one("type", "Loại gói tin; không có thì tất cả", "Packet; all without it", typeWords()),
+		},
+		content: map[string]media{typeXML: {Schema: text("")}},
+		headers: []string{"ETag"}, refuses: []int{http.StatusBadRequest},
+	}
+}
+
+func aboutOpenAPI() about {
+	return about{
+		vi: "Tài liệu này", en: "This document",
+		content: map[string]media{typeJSON: {Schema: map[string]any{"type": "object"}}},
+		headers: []string{"ETag"},
+	}
+}

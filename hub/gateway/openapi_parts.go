@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// Where the components of the document are.
+const (
+	refSchemas    = "#/components/schemas/"
+	refParameters = "#/components/parameters/"
+	refHeaders    = "#/components/headers/"
+	refResponses  = "#/components/responses/"
+)
+
+// The groups that the addresses are shown in.
+const (
+	tagOfficial = "official"
+	tagREST     = "v1"
+	tagOpen     = "open"
+)
+
+const clientCertificate = "clientCertificate"
+
+// openAPI is an OpenAPI 3.1 document.
+type openAPI struct {
+	OpenAPI    string                           `json:"openapi"`
+	Info       openAPIInfo                      `json:"info"`
+	Servers    []openAPIServer                  `json:"servers"`
+	Security   []map[string][]string            `json:"security"`
+	Tags       []openAPITag                     `json:"tags"`
+	Paths      map[string]map[string]*operation `json:"paths"`
+	Components components                       `json:"components"`
+}
+
+type openAPIInfo struct {
+	Title       string `json:"title"`
+	Description string `json:"description"`
+	Version     string `json:"version"`
+}
+
+type openAPIServer struct {
+	URL string `json:"url"`
+}
+
+type openAPITag struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+}
+
+type components struct {
+	Schemas    map[string]json.RawMessage `json:"schemas"`
+	Parameters map[string]parameter       `json:"parameters"`
+	Headers    map[string]header          `json:"headers"`
+	Responses  map[string]response        `json:"responses"`
+	Security   map[string]security        `json:"securitySchemes"`
+}
+
+type security struct {
+	Type        string `json:"type"`
+	Description string `json:"description"`
+}
+
+type operation struct {
+	ID         string                 `json:"operationId"`
+	Tags       []string               `json:"tags"`
+	Summary    string                 `json:"summary"`
+	Parameters []parameter            `json:"parameters,omitempty"`
+	Body       *requestBody           `json:"requestBody,omitempty"`
+	Responses  map[string]response    `json:"responses"`
+	Security   *[]map[string][]string `json:"security,omitempty"`
+}
+
+type requestBody struct {
+	Required bool             `json:"required"`
+	Content  map[string]media `json:"content"`
+}
+
+type media struct {
+	Schema map[string]any `json:"schema"`
+}
+
+type parameter struct {
+	Ref         string         `json:"$ref,omitempty"`
+	Name        string         `json:"name,omitempty"`
+	In          string         `json:"in,omitempty"`
+	Required    bool           `json:"required,omitempty"`
+	Description string         `json:"description,omitempty"`
+	Schema      map[string]any `json:"schema,omitempty"`
+}
+
+type header struct {
+	Description string         `json:"description"`
+	Schema      map[string]any `json:"schema"`
+}
+
+type ref struct {
+	Ref string `json:"$ref"`
+}
+
+type response struct {
+	Ref         string           `json:"$ref,omitempty"`
+	Description string           `json:"description,omitempty"`
+	Headers     map[string]ref   `json:"headers,omitempty"`
+	Content     map[string]media `json:"content,omitempty"`
+}
+
+// refuse adds the statuses an operation is refused with, each a response of a kind.
+func (o *operation) refuse(kind string, statuses ...int) {
+	for _, status := range statuses {
+		o.Responses[strconv.Itoa(status)] = response{Ref: refResponses + kind + strconv.Itoa(status)}
+	}
+}
+
+func text(pattern string) map[string]any {
+	schema := map[string]any{"type": "string"}
+	if pattern != "" {
+		schema["pattern"] = pattern
+	}
+	return schema
+}
+
+func number(least, most int) map[string]any {
+	return map[string]any{"type": "integer", "minimum": least, "maximum": most}
+}
+
+// newOpenAPI returns a document of a version with what its addresses share.
+func newOpenAPI(version string) *openAPI {
+	return &openAPI{
+		OpenAPI: version,
+		Info: openAPIInfo{
+			Title:       bilingual("Trục liên thông", "Exchange hub"),
+			Description: bilingual("Gói tin theo Quyết định 1705/QĐ-BTTTT qua HTTPS", "The packets of Decision 1705/QĐ-BTTTT by HTTPS"),
+			Version:     "1.0",
+		},
+		Servers:  []openAPIServer{{URL: "/"}},
+		Security: []map[string][]string{{clientCertificate: {}}},
+		Tags: []openAPITag{
+			{tagOfficial, bilingual("Các địa chỉ mà hệ thống của cơ quan đang gọi", "The addresses that agencies' systems already call")},
+			{tagREST, bilingual("ExchangeService qua REST, JSON của Protobuf", "The ExchangeService by REST, in Protobuf's JSON")},
+			{tagOpen, bilingual("Không cần chứng thư", "Served without a certificate")},
+		},
+		Paths: map[string]map[string]*operation{},
+		Components: components{
+			Schemas:    map[string]json.RawMessage{},
+			Parameters: sharedParameters(),
+			Headers:    sharedHeaders(),
+			Responses:  sharedResponses(),
+			Security: map[string]security{clientCertificate: {
+				Type:        "mutualTLS",
+				Description: bilingual("Chứng thư của nút do trục cấp", "The node's certificate, issued by the hub"),
+			}},
+		},
+	}
+}
+
+// sharedResponses returns the refusals, each as an MResult and as a problem.
+func sharedResponses() map[string]response {
+	responses := map[string]response{}
+	for status, said := range refusalTexts() {
+		headers := map[string]ref{"X-Request-Id": {refHeaders + "X-Request-Id"}}
+		switch status {
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			headers["Retry-After"] = ref{refHeaders + "Retry-After"}
+		case http.StatusUnauthorized:
+			headers["WWW-Authenticate"] = ref{refHeaders + "WWW-Authenticate"}
+		}
+		code := strconv.Itoa(status)
+		responses["Refusal"+code] = response{Description: said, Headers: headers, Content: official("MResult")}
+		responses["Problem"+code] = response{Description: said, Headers: headers, Content: map[string]media{
+			typeProblem: {Schema: map[string]any{"$ref": refSchemas + "Problem"}},
+		}}
+	}
+	return responses
+}
+
+// refusalTexts says what the statuses mean that calls are refused with.
+func refusalTexts() map[int]string {
+	return map[int]string{
+		http.StatusBadRequest:            bilingual("Không hợp lệ; mọi vi phạm được liệt kê", "Not valid; every violation is listed"),
+		http.StatusUnauthorized:          bilingual("Không có chứng thư của một nút đã đăng ký", "No certificate of a registered node"),
+		http.StatusForbidden:             bilingual("Nút không có quyền làm việc này", "The node may not do this"),
+		http.StatusNotFound:              bilingual("Không có gói tin này, hoặc không dành cho nút gọi", "No such packet, or none for the caller"),
+		http.StatusRequestTimeout:        bilingual("Nội dung gửi lên đến quá chậm", "The body came too slowly"),
+		http.StatusConflict:              bilingual("Mã gói tin đã dùng cho nội dung khác", "The id was used for other content"),
+		http.StatusRequestEntityTooLarge: bilingual("Nội dung gửi lên quá lớn", "The body is too large"),
+		http.StatusUnsupportedMediaType:  bilingual("Kiểu hoặc cách mã hóa nội dung không đọc được", "A media type or encoding that is not read"),
+		http.StatusTooManyRequests:       bilingual("Vượt quá khả năng tiếp nhận; gửi lại sau", "More than is taken at once; send again later"),
+		http.StatusInternalServerError:   bilingual("Lỗi của trục", "A failure of the hub"),
+		http.StatusServiceUnavailable:    bilingual("Chưa kết nối được trục; gửi lại sau", "The hub cannot be reached; send again later"),
+		http.StatusGatewayTimeout:        bilingual("Trục không trả lời kịp", "The hub did not answer in time"),
+	}
+}
+
+func sharedParameters() map[string]parameter {
+	in := func(name, vi, en string, schema map[string]any) parameter {
+		return parameter{Name: name, In: "header", Description: bilingual(vi, en), Schema: schema}
+	}
+	query := func(name, header string) parameter {
+		return parameter{Name: name, In: "query", Description: bilingual("Như "+header, "Like "+header), Schema: text("")}
+	}
+	return map[string]parameter{
+		"QueryTo":         query("to", "X-LienThong-To"),
+		"QueryOnBehalfOf": query("on-behalf-of", "X-LienThong-On-Behalf-Of"),
+		"RequestId":       in("X-Request-Id", "Mã của bên gọi cho lời gọi này; được trả lại", "The caller's own id of the call; it is answered", text(`^[A-Za-z0-9._:-]{1,128}$`)),
+		"IdempotencyKey": in("Idempotency-Key", "Mã gói tin của bên gửi; không có thì tính từ nội dung, nên gửi lại không tạo gói tin thứ hai",
+			"The sender's id for the packet; without it, it follows from the content, so that sending again makes no second packet", text(`^"?[A-Za-z0-9._:-]{1,128}"?$`)),
+		"To": in("X-LienThong-To", "Các nút nhận, cách nhau bằng dấu phẩy; không có thì mọi nút có quyền nhận ",
+			"The recipient nodes, with commas between them; without it, every node that may receive", text("")),
+		"OnBehalfOf": in("X-LienThong-On-Behalf-Of", "Cơ quan mà bên gửi đại diện; không có thì là cơ quan của nút",
+			"The organisation spoken for; without it, the node's own", text("")),
+		"Sequence": {Name: "sequence", In: "path", Required: true, Description: bilingual("Số thứ tự của gói tin", "The packet's sequence"), Schema: text(`^[0-9]{1,20}$`)},
+	}
+}
+
+func sharedHeaders() map[string]header {
+	return map[string]header{
+		"X-Request-Id":            {bilingual("Mã của lời gọi", "Id of the call"), text("")},
+		"X-LienThong-Sequence":    {bilingual("Số thứ tự của gói tin", "The packet's sequence"), text(`^[0-9]+$`)},
+		"X-LienThong-Envelope-Id": {bilingual("Mã gói tin của bên gửi", "The sender's id for the packet"), text("")},
+		"Location":                {bilingual("Địa chỉ của gói tin đã tiếp nhận", "Where the accepted packet is"), map[string]any{"type": "string", "format": "uri-reference"}},
+		"Content-Location":        {bilingual("Địa chỉ của chính văn bản trả về", "Where the document itself is"), map[string]any{"type": "string", "format": "uri-reference"}},
+		"ETag":                    {bilingual("Đổi khi nội dung đổi", "Changes when the content does"), text("")},
+		"Retry-After":             {bilingual("Số giây nên chờ", "Seconds to wait"), number(1, 86400)},
+		"WWW-Authenticate":        {bilingual("Cách xác thực", "How to say who calls"), text("")},
+	}
+}

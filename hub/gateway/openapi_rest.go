@@ -1,0 +1,223 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+)
+
+// restTexts says what the methods of the ExchangeService do.
+func restTexts() map[protoreflect.Name]about {
+	return map[protoreflect.Name]about{
+		"Submit": {
+			vi: "Gửi một gói tin trong phong bì", en: "Submits a packet in its envelope",
+			headers: []string{"Location", "X-LienThong-Sequence", "X-LienThong-Envelope-Id"}, refuses: []int{http.StatusConflict},
+		},
+		"Pull":        {vi: "Lấy các gói tin gửi đến nút gọi", en: "Takes what is addressed to the caller"},
+		"Acknowledge": {vi: "Xác nhận đã nhận", en: "Acknowledges deliveries"},
+		"GetPacket": {
+			vi: "Gói tin đã tiếp nhận và phong bì của nó; gọi với Accept là XML thì được chính văn bản", en: "The accepted packet with its envelope; the document itself where Accept is XML",
+			headers: []string{"Content-Location"},
+			content: map[string]media{typeXML: document(), typeTextXML: document()}, refuses: []int{http.StatusNotFound},
+		},
+		"GetReceipt": {vi: "Biên nhận có chữ ký của một gói tin, cho bên gửi", en: "The signed receipt of a packet, for its sender", refuses: []int{http.StatusNotFound}},
+	}
+}
+
+// document describes any packet as a document.
+func document() media {
+	var kinds []any
+	for _, name := range []string{"MSyncDocument", "MDocumentTraces", "MVotes", "MStatistic"} {
+		kinds = append(kinds, map[string]any{"$ref": refSchemas + name})
+	}
+	return media{Schema: map[string]any{"anyOf": kinds}}
+}
+
+// exchange says what the annotations of the ExchangeService say: what grpc-gateway
+// serves was generated from them.
+func (d *openAPI) exchange() error {
+	if err := d.schema("Problem", problemSchema()); err != nil {
+		return err
+	}
+	if _, err := d.message((&packetv1.Finding{}).ProtoReflect().Descriptor()); err != nil {
+		return err
+	}
+	methods := exchangev1.File_lienthong_exchange_v1_exchange_proto.Services().ByName("ExchangeService").Methods()
+	for i := range methods.Len() {
+		m := methods.Get(i)
+		rule, ok := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
+		if !ok || rule == nil {
+			continue // only by gRPC
+		}
+		said, ok := restTexts()[m.Name()]
+		if !ok {
+			return fmt.Errorf("OpenAPI says nothing of %s", m.FullName())
+		}
+		if err := d.method(m, rule, said); err != nil {
+			return fmt.Errorf("OpenAPI of %s: %w", m.FullName(), err)
+		}
+	}
+	return nil
+}
+
+func (d *openAPI) method(m protoreflect.MethodDescriptor, rule *annotations.HttpRule, said about) error {
+	path, methods := rule.GetGet(), []string{http.MethodGet, http.MethodHead}
+	if path == "" {
+		path, methods = rule.GetPost(), []string{http.MethodPost}
+	}
+	if path == "" || len(rule.GetAdditionalBindings()) > 0 {
+		return fmt.Errorf("a binding that is not one GET or POST")
+	}
+	answer, err := d.message(m.Output())
+	if err != nil {
+		return err
+	}
+	content := map[string]media{typeJSON: {Schema: answer}}
+	for mediaType, given := range said.content {
+		content[mediaType] = given
+	}
+	said.content = content
+	for _, method := range methods {
+		o := &operation{
+			ID: operationID(method, path), Tags: []string{tagREST}, Summary: bilingual(said.vi, said.en),
+			Parameters: []parameter{{Ref: refParameters + "RequestId"}},
+			Responses:  map[string]response{"200": said.answer(method)},
+		}
+		if err := d.request(o, m.Input(), path, rule.GetBody()); err != nil {
+			return err
+		}
+		o.refuse("Problem", append(callRefusals(), said.refuses...)...)
+		if o.Body != nil {
+			o.refuse("Problem", bodyRefusals()...)
+		}
+		d.add(path, method, o)
+	}
+	return nil
+}
+
+// request describes where the fields of a request go: into the path, into the body,
+// or, where a body is not all the rest, into the query.
+func (d *openAPI) request(o *operation, input protoreflect.MessageDescriptor, path, body string) error {
+	for i := range input.Fields().Len() {
+		f := input.Fields().Get(i)
+		schema, err := d.field(f)
+		if err != nil {
+			return err
+		}
+		switch {
+		case strings.Contains(path, "{"+string(f.Name())+"}"):
+			o.Parameters = append(o.Parameters, parameter{Name: string(f.Name()), In: "path", Required: true, Schema: text(`^[0-9]{1,20}$`)})
+		case body == string(f.Name()):
+			schema, err := d.message(f.Message())
+			if err != nil {
+				return err
+			}
+			o.Body = &requestBody{Required: true, Content: map[string]media{typeJSON: {Schema: schema}}}
+		case body == "":
+			o.Parameters = append(o.Parameters, parameter{Name: f.JSONName(), In: "query", Schema: schema})
+		}
+	}
+	if body != "*" {
+		return nil
+	}
+	schema, err := d.message(input)
+	o.Body = &requestBody{Required: true, Content: map[string]media{typeJSON: {Schema: schema}}}
+	return err
+}
+
+// message returns a reference to the schema of a Protobuf message in Protobuf's JSON,
+// and adds the schema where it is not there yet.
+func (d *openAPI) message(m protoreflect.MessageDescriptor) (map[string]any, error) {
+	name := string(m.FullName())
+	reference := map[string]any{"$ref": refSchemas + name}
+	if _, ok := d.Components.Schemas[name]; ok {
+		return reference, nil
+	}
+	d.Components.Schemas[name] = nil // it may hold itself
+	members := map[string]any{}
+	for i := range m.Fields().Len() {
+		f := m.Fields().Get(i)
+		schema, err := d.field(f)
+		if err != nil {
+			return nil, err
+		}
+		members[f.JSONName()] = schema
+	}
+	return reference, d.schema(name, map[string]any{"type": "object", "properties": members, "additionalProperties": false})
+}
+
+func (d *openAPI) schema(name string, schema map[string]any) error {
+	written, err := json.Marshal(schema)
+	if err != nil {
+		return fmt.Errorf("write schema %s: %w", name, err)
+	}
+	d.Components.Schemas[name] = written
+	return nil
+}
+
+// field describes the value of a field. What is a message may be null: that is how
+// Protobuf's JSON shows one that is not set.
+func (d *openAPI) field(f protoreflect.FieldDescriptor) (map[string]any, error) {
+	value, err := d.value(f)
+	switch {
+	case err != nil || f.IsMap():
+		return nil, fmt.Errorf("%s: %w", f.FullName(), err)
+	case f.IsList():
+		return map[string]any{"type": "array", "items": value}, nil
+	case f.Message() != nil:
+		return map[string]any{"anyOf": []any{value, map[string]any{"type": "null"}}}, nil
+	default:
+		return value, nil
+	}
+}
+
+func (d *openAPI) value(f protoreflect.FieldDescriptor) (map[string]any, error) {
+	switch f.Kind() {
+	case protoreflect.MessageKind:
+		if f.Message().FullName() == (&timestamppb.Timestamp{}).ProtoReflect().Descriptor().FullName() {
+			return map[string]any{"type": "string", "format": "date-time"}, nil
+		}
+		return d.message(f.Message())
+	case protoreflect.EnumKind:
+		var names []string
+		for i := range f.Enum().Values().Len() {
+			names = append(names, string(f.Enum().Values().Get(i).Name()))
+		}
+		return map[string]any{"type": "string", "enum": names}, nil
+	case protoreflect.StringKind:
+		return text(""), nil
+	case protoreflect.BytesKind:
+		return map[string]any{"type": "string", "contentEncoding": "base64"}, nil
+	case protoreflect.BoolKind:
+		return map[string]any{"type": "boolean"}, nil
+	case protoreflect.Int32Kind, protoreflect.Uint32Kind:
+		return map[string]any{"type": "integer", "format": f.Kind().String()}, nil
+	case protoreflect.Int64Kind, protoreflect.Uint64Kind: // a string, for numbers of JavaScript are too small
+		return map[string]any{"type": []string{"string", "integer"}, "format": f.Kind().String()}, nil
+	default:
+		return nil, fmt.Errorf("no JSON schema for %s", f.Kind())
+	}
+}
+
+// problemSchema describes a problem.
+func problemSchema() map[string]any {
+	return map[string]any{
+		"type":        "object",
+		"description": bilingual("Lý do từ chối (RFC 9457)", "Why a call is refused (RFC 9457)"),
+		"required":    []string{"type", "title", "status", "detail", "detailVi", "reason", "requestId"},
+		"properties": map[string]any{
+			"type": text(""), "title": text(""), "status": number(400, 599), "detail": text(""), "detailVi": text(""),
+			"reason": text(""), "requestId": text(""), "retryAfterSeconds": number(1, 86400),
+			"violations": map[string]any{"type": "array", "items": map[string]any{"$ref": refSchemas + "lienthong.packet.v1.Finding"}},
+		},
+	}
+}

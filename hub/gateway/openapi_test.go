@@ -1,0 +1,202 @@
+package gateway_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/protobuf/proto"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	"github.com/lienthong/lienthong/hub/gateway"
+)
+
+// described is what the tests look at of the document.
+type described struct {
+	OpenAPI string
+	Paths   map[string]map[string]struct {
+		OperationID string
+		Summary     string
+		Security    *[]map[string][]string
+		Parameters  []struct {
+			Ref string `json:"$ref"`
+		}
+		RequestBody struct{ Content map[string]any }
+		Responses   map[string]any
+	}
+	Components struct {
+		SecuritySchemes map[string]struct{ Type string }
+		Schemas         map[string]any
+	}
+}
+
+func describedOf(t testing.TB, document []byte) described {
+	t.Helper()
+	var d described
+	if err := json.Unmarshal(document, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func openAPI(t testing.TB) []byte {
+	t.Helper()
+	document, err := gateway.OpenAPI()
+	if err != nil {
+		t.Fatalf("OpenAPI: %v", err)
+	}
+	return document
+}
+
+func openAPIValidator(t testing.TB) validator.Validator {
+	t.Helper()
+	document, err := libopenapi.NewDocument(openAPI(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, errs := validator.NewValidator(document)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	return v
+}
+
+func TestOpenAPIIsValidAndIsWhatIsServed(t *testing.T) {
+	t.Parallel()
+	if valid, wrong := openAPIValidator(t).ValidateDocument(); !valid {
+		for _, w := range wrong {
+			t.Errorf("%s: %s", w.Message, w.Reason)
+		}
+	}
+	got := startClosedEdge(t).get("/openapi.json")
+	if got.StatusCode != http.StatusOK || got.mediaType() != jsonType || got.body != string(openAPI(t)) {
+		t.Errorf("served is another: %d %s", got.StatusCode, got.mediaType())
+	}
+	d := describedOf(t, openAPI(t))
+	if !strings.HasPrefix(d.OpenAPI, "3.1.") || d.Components.SecuritySchemes["clientCertificate"].Type != "mutualTLS" {
+		t.Errorf("version %q, security %v", d.OpenAPI, d.Components.SecuritySchemes)
+	}
+}
+
+func TestOpenAPIHasEveryAddressWithItsMethodsAndNoOther(t *testing.T) {
+	t.Parallel()
+	e := startEdge(t, nil)
+	d := describedOf(t, openAPI(t))
+	ids := map[string]string{}
+	for path, operations := range d.Paths {
+		var methods []string
+		for method, o := range operations {
+			methods = append(methods, strings.ToUpper(method))
+			if other, seen := ids[o.OperationID]; seen || o.OperationID == "" || !strings.Contains(o.Summary, " / ") || o.Responses["200"] == nil {
+				t.Errorf("%s %s: operation %q, like %q, summary %q", method, path, o.OperationID, other, o.Summary)
+			}
+			ids[o.OperationID] = path
+		}
+		got := e.do("BREW", strings.Replace(path, "{sequence}", "1", 1), nil, http.NoBody)
+		allowed := strings.Split(got.Header.Get("Allow"), ", ")
+		slices.Sort(methods)
+		slices.Sort(allowed)
+		if got.StatusCode != http.StatusMethodNotAllowed || !slices.Equal(allowed, methods) {
+			t.Errorf("%s: OpenAPI says %v, the edge allows %v (%d)", path, methods, allowed, got.StatusCode)
+		}
+	}
+	want := []string{
+		"/Document/SyncDocument", "/Document/UpdateDocumentTraces", "/Statistic/UpdateStatistic", "/Vote/UpdateVote", "/Delivery/Pull",
+		"/Delivery/Acknowledge", "/healthz", "/openapi.json", "/schema/lienthong.xsd", "/v1/packets/{sequence}/content",
+	}
+	methods := exchangev1.File_lienthong_exchange_v1_exchange_proto.Services().ByName("ExchangeService").Methods()
+	for i := range methods.Len() {
+		if rule, ok := proto.GetExtension(methods.Get(i).Options(), annotations.E_Http).(*annotations.HttpRule); ok && rule != nil {
+			want = append(want, rule.GetGet()+rule.GetPost())
+		}
+	}
+	for _, path := range want {
+		if d.Paths[path] == nil {
+			t.Errorf("OpenAPI lacks %s", path)
+		}
+	}
+	if len(d.Paths) != len(want) {
+		t.Errorf("OpenAPI has %d addresses, want %d", len(d.Paths), len(want))
+	}
+}
+
+func TestOpenAPISaysWhatPacketsComeInAndWith(t *testing.T) {
+	t.Parallel()
+	d := describedOf(t, openAPI(t))
+	for _, door := range doors() {
+		o := d.Paths[door.path]["post"]
+		for _, mediaType := range []string{"application/xml", "text/xml", "application/json"} {
+			if o.RequestBody.Content[mediaType] == nil {
+				t.Errorf("%s takes no %s", door.path, mediaType)
+			}
+		}
+		for _, name := range []string{"IdempotencyKey", "To", "OnBehalfOf"} {
+			if !slices.ContainsFunc(o.Parameters, func(p struct {
+				Ref string `json:"$ref"`
+			}) bool {
+				return p.Ref == "#/components/parameters/"+name
+			}) {
+				t.Errorf("%s has no parameter %s", door.path, name)
+			}
+		}
+		for _, status := range []string{"200", "400", "401", "403", "408", "409", "413", "415", "429", "500", "503", "504"} {
+			if o.Responses[status] == nil {
+				t.Errorf("%s has no answer %s", door.path, status)
+			}
+		}
+		if o.Security != nil {
+			t.Errorf("%s needs no certificate", door.path)
+		}
+	}
+	for _, path := range []string{"/healthz", "/openapi.json", "/schema/lienthong.xsd"} {
+		if o := d.Paths[path]["get"]; o.Security == nil || len(*o.Security) != 0 {
+			t.Errorf("%s needs a certificate", path)
+		}
+	}
+}
+
+func TestCallsAndAnswersAreAsOpenAPISays(t *testing.T) {
+	t.Parallel()
+	e, v := startEdge(t, nil), openAPIValidator(t)
+	call := func(method, path, body string, want int) {
+		t.Helper()
+		got := e.do(method, path, http.Header{"Content-Type": {jsonType}, "Accept": {jsonType}, "X-Request-Id": {"r-1"}}, strings.NewReader(body))
+		if got.StatusCode != want {
+			t.Fatalf("%s %s: got %d %s", method, path, got.StatusCode, got.body)
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+e.addr+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", jsonType)
+		if want == http.StatusOK {
+			if valid, wrong := v.ValidateHttpRequest(r); !valid {
+				t.Errorf("%s %s: the request is not as said: %v", method, path, wrong[0])
+			}
+		}
+		got.Response.Body = io.NopCloser(bytes.NewReader([]byte(got.body)))
+		if valid, wrong := v.ValidateHttpResponse(r, got.Response); !valid {
+			t.Errorf("%s %s: the answer is not as said: %v %v\n%s", method, path, wrong[0], wrong[0].SchemaValidationErrors, got.body)
+		}
+	}
+	for _, door := range doors() {
+		call(http.MethodPost, door.path, door.json, http.StatusOK)
+		call(http.MethodPost, door.path, `{"x":`, http.StatusBadRequest)
+	}
+	call(http.MethodGet, "/v1/packets/1", "", http.StatusOK)
+	call(http.MethodGet, "/v1/packets/1/content", "", http.StatusOK)
+	call(http.MethodGet, "/v1/packets/99", "", http.StatusNotFound)
+	call(http.MethodPost, "/v1/packets", `{"id":"a","type":"PACKET_TYPE_STATISTIC","format":"FORMAT_JSON","content":"e30="}`, http.StatusBadRequest)
+	call(http.MethodGet, "/Delivery/Pull?max=2&wait=0", "", http.StatusOK)
+	call(http.MethodGet, "/Delivery/Pull?max=0", "", http.StatusBadRequest)
+	call(http.MethodPost, "/Delivery/Acknowledge", `{"DeliveryId":["1"]}`, http.StatusOK)
+	call(http.MethodPost, "/v1/deliveries:pull", `{"max":2}`, http.StatusOK)
+	call(http.MethodPost, "/v1/deliveries:acknowledge", `{"sequences":["2"]}`, http.StatusOK)
+}
