@@ -112,7 +112,7 @@ func (o *packetOptions) reader(cmd *cobra.Command) (*packetReader, error) {
 	if r.from == exchangev1.Format_FORMAT_PROTOBUF && o.typ == "" {
 		return nil, usage("--from binary needs --type: binary Protobuf does not say what packet it is")
 	}
-	r.codec, err = packet.NewCodec(packet.Options{Strict: o.strict})
+	r.codec, err = packet.NewCodec(packet.Options{Strict: o.strict, Shared: true}) // every file is read into bytes of its own
 	return r, err
 }
 

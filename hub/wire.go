@@ -81,10 +81,11 @@ func (h *Hub) wireServices(context.Context) error {
 
 // wireExchange makes what reads packets. Both readings take whatever size was ever
 // allowed: how large a packet may be now, the exchange says before it is read. So a
-// hub that has become stricter still shows what it accepted before.
+// hub that has become stricter still shows what it accepted before. Content comes in
+// envelopes, which nobody writes to once they are there: it is not copied.
 func (h *Hub) wireExchange(validator protovalidate.Validator) error {
 	var err error
-	limits := packet.Options{ContentBytes: maxContentBytes, TextBytes: maxContentBytes}
+	limits := packet.Options{ContentBytes: maxContentBytes, TextBytes: maxContentBytes, Shared: true}
 	if h.liberal, err = packet.NewCodec(limits); err != nil {
 		return fmt.Errorf("codec: %w", err)
 	}
