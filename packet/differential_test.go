@@ -1,13 +1,25 @@
 package packet_test
 
 import (
+	"bytes"
 	"encoding/xml"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/packet"
+	"github.com/lienthong/lienthong/packet/samples"
 )
 
 // TestReadXMLAgreesWithEncodingXML: what is well-formed, and what text it holds,
@@ -52,4 +64,186 @@ func TestReadXMLAgreesWithEncodingXML(t *testing.T) {
 			t.Fatalf("%q: got %q; encoding/xml reads %q", document, m.GetMessage(), *peer.Message)
 		}
 	})
+}
+
+// verdict is what a reader says of a document's form.
+type verdict int
+
+const (
+	unjudged   verdict = iota // it did not get that far, or has its own view
+	wellformed                // what else is wrong does not matter here
+	malformed
+	forbidden // XML has it, this project does not
+)
+
+// verdictOf returns what packet says of a document's form, and all it says.
+func verdictOf(t fatal, codec *packet.Codec, content []byte) (verdict, []*packetv1.Finding) {
+	t.Helper()
+	typ, _, err := codec.Identify(content)
+	if err != nil {
+		typ = dossier
+	}
+	_, err = codec.Decode(typ, xmlFormat, content)
+	findings := findingsOf(err)
+	if err != nil && findings == nil {
+		t.Fatalf("decode: %v", err)
+	}
+	said := wellformed
+	for _, f := range findings {
+		switch rule := f.GetRule(); {
+		case rule == "syntax", rule == "encoding", rule == "character":
+			return malformed, findings
+		case rule == "xml.doctype", rule == "xml.instruction":
+			return forbidden, findings
+		case rule == "root", strings.HasPrefix(rule, "limit."):
+			said = unjudged
+		}
+	}
+	return said, findings
+}
+
+// refusals returns the findings that are no warnings.
+func refusals(findings []*packetv1.Finding) []*packetv1.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f *packetv1.Finding) bool { return f.GetSeverity() != refused })
+}
+
+// agrees demands that packet and encoding/xml say the same of a document.
+func agrees(t fatal, codec *packet.Codec, content []byte) verdict {
+	t.Helper()
+	ours, findings := verdictOf(t, codec, content)
+	theirs := wellFormed(content)
+	if ours != unjudged && !errors.Is(theirs, errUnjudged) && (ours == wellformed) != (theirs == nil) {
+		t.Fatalf("%.2000q\npacket finds it well-formed: %t, with %v\nencoding/xml says %v", content, ours == wellformed, refusals(findings), theirs)
+	}
+	return ours
+}
+
+// TestWholeDocumentsReadAsEncodingXMLReadsThem: what a document says does not
+// depend on how it is written, and is what another reader finds in it.
+func TestWholeDocumentsReadAsEncodingXMLReadsThem(t *testing.T) {
+	t.Parallel()
+	codec, sharing := newCodec(t), codecWith(t, packet.Options{Shared: true})
+	rapid.Check(t, func(t *rapid.T) {
+		d := drawnDocuments().Draw(t, "document")
+		if ours := agrees(t, codec, d.content); ours != wellformed {
+			t.Fatalf("%q is %d, want it well-formed", d.content, ours)
+		}
+		p, err := codec.Decode(d.typ, xmlFormat, d.content)
+		if err != nil {
+			t.Fatalf("%q: %v %v", d.content, err, findingsOf(err))
+		}
+		if got := standard(p.Message); !proto.Equal(got, d.message) {
+			t.Fatalf("%q is read as\n%v\nwant\n%v", d.content, got, d.message)
+		}
+		sharesAlike(t, sharing, xmlFormat, d, p)
+		plain := newPlain(d.typ)
+		if err := xml.Unmarshal([]byte(d.text), plain); err != nil {
+			t.Fatalf("%q: encoding/xml: %v", d.text, err)
+		}
+		if diff := differing(p.Message.ProtoReflect(), reflect.ValueOf(plain).Elem()); diff != "" {
+			t.Fatalf("%q\n%s", d.content, diff)
+		}
+	})
+}
+
+// TestMessagesOutliveTheContent: whoever reads may use the bytes again.
+func TestMessagesOutliveTheContent(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	for _, s := range samples.Good() {
+		content := slices.Clone(s.Content)
+		p := decode(t, codec, s.Type, s.Format, content)
+		before, subject := encode(t, codec, p.Message, jsonFormat), p.Subject()
+		for i := range content {
+			content[i] = '~'
+		}
+		if after := encode(t, codec, p.Message, jsonFormat); !bytes.Equal(after, before) || p.Subject() != subject {
+			t.Errorf("%s: the message changed with the bytes it was read from:\n%s\nwas\n%s", s.Name, after, before)
+		}
+	}
+	inProtobuf := encode(t, codec, dossierMessage(t), protobufFormat)
+	p := decode(t, codec, dossier, protobufFormat, inProtobuf)
+	clear(inProtobuf)
+	if want := dossierMessage(t); !proto.Equal(p.Message, want) {
+		t.Errorf("the message changed with the bytes it was read from: %v\nwant %v", p.Message, want)
+	}
+}
+
+// sharesAlike demands that a codec that keeps the content reads the same out of it,
+// and leaves it as it is.
+func sharesAlike(t fatal, sharing *packet.Codec, format exchangev1.Format, d drawn, want *packet.Packet) {
+	t.Helper()
+	content := slices.Clone(d.content)
+	got, err := sharing.Decode(d.typ, format, content)
+	if err != nil || !proto.Equal(got.Message, want.Message) || len(got.Warnings) != len(want.Warnings) {
+		t.Fatalf("%q shared is read as\n%v %v\nwant\n%v", d.content, got, err, want)
+	}
+	if !bytes.Equal(content, d.content) {
+		t.Fatalf("reading changed %q into %q", d.content, content)
+	}
+}
+
+// differing names the first field in which a message and a plain struct differ;
+// empty for none.
+func differing(m protoreflect.Message, plain reflect.Value) string {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		if fd.Name() == "unknown_elements" {
+			continue
+		}
+		v, other := m.Get(fd), plain.FieldByName(fd.JSONName())
+		same := false
+		switch {
+		case fd.IsList():
+			if same = v.List().Len() == other.Len(); !same {
+				break
+			}
+			for i := range other.Len() {
+				if diff := differing(v.List().Get(i).Message(), other.Index(i)); diff != "" {
+					return fmt.Sprintf("%s[%d].%s", fd.JSONName(), i, diff)
+				}
+			}
+		case fd.Message() != nil:
+			stamp, _ := v.Message().Interface().(*timestamppb.Timestamp)
+			at, err := time.Parse(time.RFC3339Nano, other.String())
+			same = err == nil && at.Equal(stamp.AsTime()) || other.String() == "" && !m.Has(fd)
+		default:
+			same = v.Interface() == other.Interface()
+		}
+		if !same {
+			return fmt.Sprintf("%s: packet reads %v, encoding/xml %v", fd.JSONName(), v, other)
+		}
+	}
+	return ""
+}
+
+// TestHarmedDocumentsAreJudgedAsEncodingXMLJudgesThem: documents that were cut,
+// mixed up and written over are refused where another reader refuses them, and
+// only there.
+func TestHarmedDocumentsAreJudgedAsEncodingXMLJudgesThem(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	rapid.Check(t, func(t *rapid.T) {
+		for _, d := range rapid.SliceOfN(harmedDocuments(), 5, 5).Draw(t, "documents") {
+			agrees(t, codec, d.content)
+		}
+	})
+}
+
+// TestDocumentsCutAnywhereAreRefused: no prefix of a document is a document.
+func TestDocumentsCutAnywhereAreRefused(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	for _, s := range samples.Good() {
+		if s.Format != xmlFormat {
+			continue
+		}
+		whole := bytes.TrimSpace(s.Content)
+		for n := range whole {
+			if ours := agrees(t, codec, whole[:n]); ours == wellformed || ours == unjudged {
+				t.Fatalf("%s cut after %d of %d bytes is %d, want it refused", s.Name, n, len(whole), ours)
+			}
+		}
+	}
 }

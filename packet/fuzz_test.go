@@ -82,3 +82,17 @@ func FuzzRoundTrip(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) { accepted(t, codec, valid, protobufFormat, content) })
 }
+
+// FuzzWellFormed holds packet's view of what is well-formed against encoding/xml's.
+func FuzzWellFormed(f *testing.F) {
+	for _, s := range append(samples.Good(), samples.Bad()...) {
+		if s.Format == xmlFormat {
+			f.Add(s.Content)
+		}
+	}
+	for _, piece := range harmful() {
+		f.Add([]byte("<MStatistic><Note a='1'" + piece + ">" + piece + "</Note>" + piece + "</MStatistic>"))
+	}
+	codec := newCodec(f)
+	f.Fuzz(func(t *testing.T, content []byte) { agrees(t, codec, content) })
+}
