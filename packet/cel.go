@@ -19,12 +19,33 @@ import (
 // errCEL means that a rule uses more of CEL than is compiled here.
 var errCEL = errors.New("not in the part of CEL that packets may use: this, its fields, has, size, matches, int, double, literals, ! && || ?: == != < <= > >= + - * /")
 
+// scope is the message that rules are applied to, with what they have computed of
+// it: rules on one field ask for the same number again and again.
+type scope struct {
+	record
+	known   uint64 // bits by field.index
+	doubles [maxFields]float64
+}
+
+// of turns to another message.
+func (s *scope) of(m record) { s.record, s.known = m, 0 }
+
+// double returns the text of a field as a number; NaN where it is none.
+func (s *scope) double(f *field) float64 {
+	if s.known&f.bit() == 0 {
+		s.known |= f.bit()
+		s.doubles[f.index] = number(s.text(f))
+	}
+	return s.doubles[f.index]
+}
+
 // term is a compiled expression: the one function that is set says its type.
 type term struct {
-	boolean func(record) bool
-	integer func(record) int64
-	double  func(record) float64
-	text    func(record) string
+	boolean func(*scope) bool
+	integer func(*scope) int64
+	double  func(*scope) float64
+	text    func(*scope) string
+	field   *field // that text is the value of; nil for other texts
 }
 
 // celCompiler turns the CEL of a rule into functions on records. protovalidate
@@ -40,7 +61,7 @@ type celCompiler struct {
 }
 
 // compile returns the condition that an expression states.
-func (c celCompiler) compile(expression string) (func(record) bool, error) {
+func (c celCompiler) compile(expression string) (func(*scope) bool, error) {
 	cel, err := parser.NewParser(parser.Macros(parser.HasMacro))
 	if err != nil {
 		return nil, fmt.Errorf("make a parser of CEL: %w", err)
@@ -70,13 +91,13 @@ func (c celCompiler) expr(e ast.Expr) (term, error) {
 	case ast.LiteralKind:
 		switch v := e.AsLiteral().(type) {
 		case types.Int:
-			return term{integer: func(record) int64 { return int64(v) }}, nil
+			return term{integer: func(*scope) int64 { return int64(v) }}, nil
 		case types.Double:
-			return term{double: func(record) float64 { return float64(v) }}, nil
+			return term{double: func(*scope) float64 { return float64(v) }}, nil
 		case types.String:
-			return term{text: func(record) string { return string(v) }}, nil
+			return term{text: func(*scope) string { return string(v) }}, nil
 		case types.Bool:
-			return term{boolean: func(record) bool { return bool(v) }}, nil
+			return term{boolean: func(*scope) bool { return bool(v) }}, nil
 		}
 	case ast.CallKind:
 		return c.call(e.AsCall())
@@ -106,7 +127,7 @@ func (c celCompiler) selection(s ast.SelectExpr) (term, error) {
 		return term{}, err
 	}
 	if s.IsTestOnly() {
-		return term{boolean: func(r record) bool { return r.has(f) }}, nil
+		return term{boolean: func(r *scope) bool { return r.has(f) }}, nil
 	}
 	return fieldTerm(f)
 }
@@ -116,11 +137,11 @@ func fieldTerm(f *field) (term, error) {
 	case f.repeated || f.kind == kindPart || f.kind == kindDatetime:
 		return term{}, errCEL
 	case f.kind == kindInteger:
-		return term{integer: func(r record) int64 { return r.integer(f) }}, nil
+		return term{integer: func(r *scope) int64 { return r.integer(f) }}, nil
 	case f.kind == kindBoolean:
-		return term{boolean: func(r record) bool { return r.boolean(f) }}, nil
+		return term{boolean: func(r *scope) bool { return r.boolean(f) }}, nil
 	default:
-		return term{text: func(r record) string { return r.text(f) }}, nil
+		return term{text: func(r *scope) string { return r.text(f) }, field: f}, nil
 	}
 }
 
@@ -135,7 +156,7 @@ func (c celCompiler) call(call ast.CallExpr) (term, error) {
 			return term{}, err
 		}
 		if f.repeated {
-			return term{integer: func(r record) int64 { return int64(r.size(f)) }}, nil
+			return term{integer: func(r *scope) int64 { return int64(r.size(f)) }}, nil
 		}
 	}
 	terms := make([]term, len(args))
@@ -166,7 +187,7 @@ func matching(t term, pattern string) (term, error) {
 	if err != nil {
 		return term{}, err
 	}
-	return term{boolean: func(r record) bool { return matches(t.text(r)) }}, nil
+	return term{boolean: func(r *scope) bool { return matches(t.text(r)) }}, nil
 }
 
 // compilePattern returns what decides whether a text matches a pattern.
@@ -184,19 +205,21 @@ func compilePattern(pattern string) (func(string) bool, error) {
 func monadic(name string, t term) (term, error) {
 	switch {
 	case name == operators.LogicalNot && t.boolean != nil:
-		return term{boolean: func(r record) bool { return !t.boolean(r) }}, nil
+		return term{boolean: func(r *scope) bool { return !t.boolean(r) }}, nil
 	case name == operators.Negate && t.integer != nil:
-		return term{integer: func(r record) int64 { return -t.integer(r) }}, nil
+		return term{integer: func(r *scope) int64 { return -t.integer(r) }}, nil
 	case name == operators.Negate && t.double != nil:
-		return term{double: func(r record) float64 { return -t.double(r) }}, nil
+		return term{double: func(r *scope) float64 { return -t.double(r) }}, nil
 	case name == "size" && t.text != nil:
-		return term{integer: func(r record) int64 { return int64(utf8.RuneCountInString(t.text(r))) }}, nil
+		return term{integer: func(r *scope) int64 { return int64(utf8.RuneCountInString(t.text(r))) }}, nil
 	case name == "int" && t.integer != nil, name == "double" && t.double != nil:
 		return t, nil
 	case name == "double" && t.integer != nil:
-		return term{double: func(r record) float64 { return float64(t.integer(r)) }}, nil
+		return term{double: func(r *scope) float64 { return float64(t.integer(r)) }}, nil
+	case name == "double" && t.field != nil:
+		return term{double: func(r *scope) float64 { return r.double(t.field) }}, nil
 	case name == "double" && t.text != nil:
-		return term{double: func(r record) float64 { return number(t.text(r)) }}, nil
+		return term{double: func(r *scope) float64 { return number(t.text(r)) }}, nil
 	}
 	return term{}, errCEL
 }
@@ -214,7 +237,7 @@ func conditional(name string, condition, yes, no term) (term, error) {
 	if name != operators.Conditional || condition.boolean == nil || yes.boolean == nil || no.boolean == nil {
 		return term{}, errCEL
 	}
-	return term{boolean: func(r record) bool {
+	return term{boolean: func(r *scope) bool {
 		if condition.boolean(r) {
 			return yes.boolean(r)
 		}
@@ -236,58 +259,58 @@ func dyadic(name string, a, b term) (term, error) {
 	return term{}, errCEL
 }
 
-func logic(name string, a, b func(record) bool) (term, error) {
+func logic(name string, a, b func(*scope) bool) (term, error) {
 	switch name {
 	case operators.LogicalAnd:
-		return term{boolean: func(r record) bool { return a(r) && b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) && b(r) }}, nil
 	case operators.LogicalOr:
-		return term{boolean: func(r record) bool { return a(r) || b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) || b(r) }}, nil
 	case operators.Equals:
-		return term{boolean: func(r record) bool { return a(r) == b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) == b(r) }}, nil
 	case operators.NotEquals:
-		return term{boolean: func(r record) bool { return a(r) != b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) != b(r) }}, nil
 	}
 	return term{}, errCEL
 }
 
-func integers(name string, a, b func(record) int64) (term, error) {
+func integers(name string, a, b func(*scope) int64) (term, error) {
 	switch name {
 	case operators.Add:
-		return term{integer: func(r record) int64 { return a(r) + b(r) }}, nil
+		return term{integer: func(r *scope) int64 { return a(r) + b(r) }}, nil
 	case operators.Subtract:
-		return term{integer: func(r record) int64 { return a(r) - b(r) }}, nil
+		return term{integer: func(r *scope) int64 { return a(r) - b(r) }}, nil
 	}
 	return compared(name, a, b)
 }
 
-func doubles(name string, a, b func(record) float64) (term, error) {
+func doubles(name string, a, b func(*scope) float64) (term, error) {
 	switch name {
 	case operators.Add:
-		return term{double: func(r record) float64 { return a(r) + b(r) }}, nil
+		return term{double: func(r *scope) float64 { return a(r) + b(r) }}, nil
 	case operators.Subtract:
-		return term{double: func(r record) float64 { return a(r) - b(r) }}, nil
+		return term{double: func(r *scope) float64 { return a(r) - b(r) }}, nil
 	case operators.Multiply:
-		return term{double: func(r record) float64 { return a(r) * b(r) }}, nil
+		return term{double: func(r *scope) float64 { return a(r) * b(r) }}, nil
 	case operators.Divide:
-		return term{double: func(r record) float64 { return a(r) / b(r) }}, nil
+		return term{double: func(r *scope) float64 { return a(r) / b(r) }}, nil
 	}
 	return compared(name, a, b)
 }
 
-func compared[T int64 | float64 | string](name string, a, b func(record) T) (term, error) {
+func compared[T int64 | float64 | string](name string, a, b func(*scope) T) (term, error) {
 	switch name {
 	case operators.Equals:
-		return term{boolean: func(r record) bool { return a(r) == b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) == b(r) }}, nil
 	case operators.NotEquals:
-		return term{boolean: func(r record) bool { return a(r) != b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) != b(r) }}, nil
 	case operators.Less:
-		return term{boolean: func(r record) bool { return a(r) < b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) < b(r) }}, nil
 	case operators.LessEquals:
-		return term{boolean: func(r record) bool { return a(r) <= b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) <= b(r) }}, nil
 	case operators.Greater:
-		return term{boolean: func(r record) bool { return a(r) > b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) > b(r) }}, nil
 	case operators.GreaterEquals:
-		return term{boolean: func(r record) bool { return a(r) >= b(r) }}, nil
+		return term{boolean: func(r *scope) bool { return a(r) >= b(r) }}, nil
 	}
 	return term{}, errCEL
 }

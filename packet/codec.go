@@ -164,7 +164,7 @@ func (c *Codec) decode(s *message, m record, format exchangev1.Format, content [
 func (c *Codec) reading(s *message) *reading {
 	r, ok := c.readings.Get().(*reading)
 	if !ok {
-		r = &reading{steps: make([]step, 0, typicalSteps), open: make([]string, 0, maxDepth), trail: make([]leg, 0, maxDepth)}
+		r = &reading{steps: make([]step, 0, typicalSteps), open: make([]string, 0, maxDepth), trail: make([]leg, 0, maxDepth), scope: &scope{}}
 	}
 	r.options = c.options
 	r.root(s)
@@ -174,6 +174,7 @@ func (c *Codec) reading(s *message) *reading {
 // release takes a reading back, and with it all that refers to what was read.
 func (c *Codec) release(r *reading) {
 	clear(r.open[:cap(r.open)])
-	*r = reading{steps: r.steps[:0], open: r.open[:0], trail: r.trail[:0]}
+	r.scope.of(record{})
+	*r = reading{steps: r.steps[:0], open: r.open[:0], trail: r.trail[:0], scope: r.scope}
 	c.readings.Put(r)
 }

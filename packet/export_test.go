@@ -30,8 +30,9 @@ func (c *Codec) Broken(m proto.Message) []string {
 
 func broken(s *message, m record, path string) []string {
 	var all []string
+	said := &scope{record: m}
 	for _, rule := range s.checks {
-		if rule.holds(m) {
+		if rule.holds(said) {
 			continue
 		}
 		at := path
@@ -68,7 +69,7 @@ func CompileCEL(expression string, m proto.Message) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return holds(recordOf(m)), nil
+	return holds(&scope{record: recordOf(m)}), nil
 }
 
 // Tabulated decides by the table of a pattern whether a text matches; false for

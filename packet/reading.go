@@ -32,7 +32,8 @@ type reading struct {
 	texts    []string
 	integers []int32
 	booleans []bool
-	trail    []leg // to the part whose rules are applied
+	trail    []leg  // to the part whose rules are applied
+	scope    *scope // of that part
 	found    []found
 	// violations and warnings count the findings, also those that are not kept.
 	violations, warnings int

@@ -15,7 +15,7 @@ type rule struct {
 	id    string
 	en    string // of CEL rules
 	field *field // nil for a rule between fields
-	holds func(record) bool
+	holds func(*scope) bool
 }
 
 // errRule means that a .proto file has a rule that no packet has needed yet.
@@ -54,7 +54,7 @@ func (m *message) compileField(f *field) error {
 		if f.kind != kindDatetime && f.kind != kindPart {
 			return errRule
 		}
-		m.checks = append(m.checks, rule{id: "required", field: f, holds: func(r record) bool { return r.has(f) }})
+		m.checks = append(m.checks, rule{id: "required", field: f, holds: func(r *scope) bool { return r.has(f) }})
 	}
 	if err := m.compileString(f, f.rules.GetString()); err != nil {
 		return err
@@ -73,10 +73,10 @@ func (m *message) compileField(f *field) error {
 }
 
 // check adds a rule of a field. One that was left out may break no rule.
-func (m *message) check(f *field, id, en string, holds func(record) bool) {
+func (m *message) check(f *field, id, en string, holds func(*scope) bool) {
 	if f.pointer {
 		always := holds
-		holds = func(r record) bool { return !r.has(f) || always(r) }
+		holds = func(r *scope) bool { return !r.has(f) || always(r) }
 	}
 	m.checks = append(m.checks, rule{id: id, en: en, field: f, holds: holds})
 }
@@ -89,14 +89,14 @@ func (m *message) compileString(f *field, rules *validate.StringRules) error {
 		return errRule
 	}
 	if least := int(rules.GetMinLen()); least > 0 { //nolint:gosec // by the .proto files
-		m.check(f, "string.min_len", "", func(r record) bool {
+		m.check(f, "string.min_len", "", func(r *scope) bool {
 			s := r.text(f)
 			return len(s) >= utf8.UTFMax*least || utf8.RuneCountInString(s) >= least
 		})
 	}
 	if rules.MaxLen != nil {
 		most := int(rules.GetMaxLen()) //nolint:gosec // by the .proto files
-		m.check(f, "string.max_len", "", func(r record) bool {
+		m.check(f, "string.max_len", "", func(r *scope) bool {
 			s := r.text(f)
 			return len(s) <= most || utf8.RuneCountInString(s) <= most
 		})
@@ -106,7 +106,7 @@ func (m *message) compileString(f *field, rules *validate.StringRules) error {
 		if err != nil {
 			return err
 		}
-		m.check(f, "string.pattern", "", func(r record) bool { return matches(r.text(f)) })
+		m.check(f, "string.pattern", "", func(r *scope) bool { return matches(r.text(f)) })
 	}
 	return nil
 }
@@ -126,14 +126,14 @@ func (m *message) compileInteger(f *field) error {
 	case low != nil && high != nil && *low > *high:
 		return errRule // protovalidate would take it for "outside of"
 	case low != nil && high != nil:
-		m.check(f, "int32.gte_lte", "", func(r record) bool {
+		m.check(f, "int32.gte_lte", "", func(r *scope) bool {
 			n := r.integer(f)
 			return n >= int64(*low) && n <= int64(*high)
 		})
 	case low != nil:
-		m.check(f, "int32.gte", "", func(r record) bool { return r.integer(f) >= int64(*low) })
+		m.check(f, "int32.gte", "", func(r *scope) bool { return r.integer(f) >= int64(*low) })
 	case high != nil:
-		m.check(f, "int32.lte", "", func(r record) bool { return r.integer(f) <= int64(*high) })
+		m.check(f, "int32.lte", "", func(r *scope) bool { return r.integer(f) <= int64(*high) })
 	}
 	return nil
 }

@@ -19,8 +19,9 @@ type leg struct {
 // reports what breaks them, by official names and at the places that were read. A
 // rule about a value that was refused or is missing says nothing more.
 func (r *reading) validate(s *message, m record) {
+	r.scope.of(m)
 	for i := range s.checks {
-		if rule := &s.checks[i]; !rule.holds(m) {
+		if rule := &s.checks[i]; !rule.holds(r.scope) {
 			r.broken(s, m, rule)
 		}
 	}
