@@ -23,14 +23,31 @@ func word(s string, at int) uint64 {
 // the result is zero.
 func below(w, n uint64) uint64 { return (w - ones*n) & ^w & highs }
 
-// controls marks the bytes of a word of ASCII that are under 0x20, and no others.
-func controls(w uint64) uint64 { return ^(w + ones*(0x80-' ')) & highs }
+// controls marks the bytes of a word that are under 0x20, and no others.
+func controls(w uint64) uint64 { return ^((w &^ highs) + ones*(0x80-' ')) & ^w & highs }
 
-// lines marks the bytes of a word of ASCII that are line feeds, and no others.
-func lines(w uint64) uint64 { return ^((w ^ ones*'\n') + ones*0x7F) & highs }
+// lines marks the bytes of a word that are line feeds, and no others.
+func lines(w uint64) uint64 {
+	w ^= ones * '\n'
+	return ^((w &^ highs) + ones*0x7F) & ^w & highs
+}
 
 // equal marks the bytes of a word that are c, in the way of below.
 func equal(w, c uint64) uint64 { return below(w^(ones*c), 1) }
+
+// utf8Word checks a word of UTF-8: that every byte that begins a character is
+// followed by as many as it says, of which carry are those that the word before it
+// lacked. It returns what this one lacks. What cannot be judged by that alone is not
+// ok either: characters of four bytes, and those that begin with a byte that some
+// second bytes may not follow.
+func utf8Word(w, carry uint64) (lacks uint64, ok bool) {
+	high := w & highs
+	lead := high & (w << 1)
+	three := lead & (w << 2)
+	odd := three&(w<<3) | equal(w, 0xE0) | equal(w, 0xED) | equal(w, 0xEF) | equal(w&^ones, 0xC0)
+	wrong := (high &^ lead) ^ (lead<<8 | three<<16 | carry)
+	return lead>>56 | three>>48, odd|wrong == 0
+}
 
 // What a byte is at the start of a character.
 const (
@@ -61,26 +78,11 @@ const run = 16
 // where it does not.
 func illegalAt(s string) int {
 	for at := 0; at < len(s); {
-		for at+8 <= len(s) {
-			if w := word(s, at); w&highs != 0 || below(w, ' ') != 0 && controls(w)&^lines(w) != 0 {
-				break
-			}
-			at += 8
-		}
+		at = legalWords(s, at)
 		for end := min(at+run, len(s)); at < end; {
 			switch charClasses[s[at]] {
 			case charPlain, charMarkup:
 				at++
-			case charTwo:
-				if at+1 >= len(s) || !isContinuation(s[at+1]) {
-					return at
-				}
-				at += 2
-			case charThree:
-				if at+2 >= len(s) || !isContinuation(s[at+1]) || !isContinuation(s[at+2]) {
-					return at
-				}
-				at += 3
 			default:
 				size := legalSize(s[at:])
 				if size == 0 {
@@ -91,6 +93,33 @@ func illegalAt(s string) int {
 		}
 	}
 	return -1
+}
+
+// legalWords passes over words, from the start of a character on, and returns the
+// start of the first character that has to be looked at by itself.
+func legalWords(s string, at int) int {
+	var carry uint64
+	for at+8 <= len(s) {
+		w := word(s, at)
+		if below(w, ' ') != 0 && controls(w)&^lines(w) != 0 {
+			break
+		}
+		if w&highs|carry != 0 {
+			lacks, ok := utf8Word(w, carry)
+			if !ok {
+				break
+			}
+			carry = lacks
+		}
+		at += 8
+	}
+	for carry != 0 && at > 0 { // back to where the last character began
+		at--
+		if !isContinuation(s[at]) {
+			break
+		}
+	}
+	return at
 }
 
 // legalSize returns how many bytes the first character of a text has; 0 where XML
@@ -160,39 +189,43 @@ func appendXML(b []byte, s string) []byte {
 }
 
 // isMarkupFree reports whether nothing in a text has to be escaped or replaced;
-// false where that would have to be looked at closely.
+// false also where that would have to be looked at closely.
 func isMarkupFree(s string) bool {
-	for at := 0; at < len(s); {
-		for at+8 <= len(s) {
-			w := word(s, at)
-			if below(w, ' ')|equal(w, '&')|equal(w|ones*2, '>') != 0 { // '<' differs from '>' in that bit
-				return false
-			}
-			if w&highs != 0 {
-				break
-			}
-			at += 8
+	at := 0
+	var carry uint64
+	for ; at+8 <= len(s); at += 8 {
+		w := word(s, at)
+		if below(w, ' ')|equal(w, '&')|equal(w|ones*2, '>') != 0 { // '<' differs from '>' in that bit
+			return false
 		}
-		for end := min(at+run, len(s)); at < end; {
-			switch charClasses[s[at]] {
-			case charPlain:
-				at++
-			case charTwo:
-				if at+1 >= len(s) || !isContinuation(s[at+1]) {
-					return false
-				}
-				at += 2
-			case charThree:
-				if at+2 >= len(s) || !isContinuation(s[at+1]) || !isContinuation(s[at+2]) {
-					return false
-				}
-				at += 3
-			default:
+		if w&highs|carry != 0 {
+			lacks, ok := utf8Word(w, carry)
+			if !ok {
 				return false
 			}
+			carry = lacks
 		}
 	}
-	return true
+	if at == len(s) {
+		return carry == 0
+	}
+	w := lastWord(s, at)
+	_, ok := utf8Word(w, carry)
+	return ok && below(w, ' ')|equal(w, '&')|equal(w|ones*2, '>') == 0
+}
+
+// lastWord returns the bytes of a text from an offset on, of which there are fewer
+// than eight, filled up with letters.
+func lastWord(s string, at int) uint64 {
+	count := len(s) - at
+	w := uint64(ones*'a') << (8 * count)
+	if len(s) >= 8 {
+		return w | word(s, len(s)-8)>>(8*(8-count))
+	}
+	for i := range count {
+		w |= uint64(s[at+i]) << (8 * i)
+	}
+	return w
 }
 
 // escapedXML returns how a character of charMarkup is written.
@@ -213,7 +246,7 @@ func escapedXML(c byte) string {
 // require; what is no UTF-8 is replaced by U+FFFD.
 func appendJSON(b []byte, s string) []byte {
 	b = append(b, '"')
-	if len(s) >= 8 && isQuoteFree(s) {
+	if isQuoteFree(s) {
 		b = append(b, s...)
 		return append(b, '"')
 	}
@@ -239,18 +272,30 @@ func appendJSON(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// isQuoteFree reports whether nothing in a text of eight bytes or more has to be
-// escaped or replaced.
+// isQuoteFree reports whether nothing in a text has to be escaped or replaced;
+// false also where that would have to be looked at closely.
 func isQuoteFree(s string) bool {
-	var seen uint64
-	for at := 0; at < len(s); at += 8 {
-		w := word(s, min(at, len(s)-8))
+	at := 0
+	var carry uint64
+	for ; at+8 <= len(s); at += 8 {
+		w := word(s, at)
 		if below(w, ' ')|equal(w, '"')|equal(w, '\\') != 0 {
 			return false
 		}
-		seen |= w
+		if w&highs|carry != 0 {
+			lacks, ok := utf8Word(w, carry)
+			if !ok {
+				return false
+			}
+			carry = lacks
+		}
 	}
-	return seen&highs == 0 || utf8.ValidString(s)
+	if at == len(s) {
+		return carry == 0
+	}
+	w := lastWord(s, at)
+	_, ok := utf8Word(w, carry)
+	return ok && below(w, ' ')|equal(w, '"')|equal(w, '\\') == 0
 }
 
 // appendEscape writes a character that may not stand in a JSON string as it is.

@@ -114,7 +114,7 @@ func (r record) has(f *field) bool {
 }
 
 // isWritten reports whether a field is written at all.
-func (r record) isWritten(f *field) bool { return f.Required && !f.repeated || r.has(f) }
+func (r record) isWritten(f *field) bool { return f.always || r.has(f) }
 
 // size returns how many items a repeated field has.
 func (r record) size(f *field) int {

@@ -58,6 +58,7 @@ type field struct {
 	number   int32  // in message.numbered
 	kind     kind
 	repeated bool
+	always   bool   // written even where it is empty
 	minLen   uint64 // of strings, by the rules
 	maxLen   uint64 // 0: none
 	desc     protoreflect.FieldDescriptor
@@ -166,7 +167,7 @@ func (s schema) add(desc protoreflect.MessageDescriptor) (*message, error) {
 		if err != nil {
 			return nil, err
 		}
-		f.offset, f.pointer = offset, pointer
+		f.offset, f.pointer, f.always = offset, pointer, f.Required && !f.repeated
 		m.fields = append(m.fields, f)
 	}
 	if len(m.fields) > maxFields {
