@@ -407,7 +407,7 @@ func TestPacketCommands(t *testing.T) {
 		{name: "the schema of one", args: []string{"packet", "xsd", "statistic"}, wantStdout: `MStatistic`},
 		{name: "the schema of none", args: []string{"packet", "xsd", "invoice"}, wantCode: 2, wantStderr: `dossier, progress, survey and statistic`},
 		{name: "an unknown command", args: []string{"pakcet"}, wantCode: 2, wantStderr: `is not a command of "lienthong"; did you mean packet`},
-		{name: "an unknown command below admin", args: []string{"admin", "node", "lst"}, wantCode: 2, wantStderr: `did you mean add or list`},
+		{name: "an unknown command below admin", args: []string{"admin", "node", "lst"}, wantCode: 2, wantStderr: `did you mean add or set or list`},
 		{name: "a missing argument below admin", args: []string{"admin", "node", "add"}, wantCode: 2, wantStderr: `takes one argument`},
 		{name: "a profile that is none", args: []string{"node", "submit", "--profile", files + "/none", good}, wantCode: 1, wantStderr: `Join a hub first`},
 		{name: "a negative count", args: []string{"node", "receive", "--count", "-1"}, wantCode: 2, wantStderr: `0 or more`},

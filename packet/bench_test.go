@@ -75,6 +75,11 @@ func BenchmarkEncodeXML(b *testing.B) {
 			_, err := codec.Encode(m, xmlFormat)
 			return err
 		})
+		var room []byte
+		measure(b, d.name+"/reused", len(d.content), func() (err error) {
+			room, err = codec.Append(room[:0], m, xmlFormat)
+			return err
+		})
 		measure(b, d.name+"/encoding-xml", len(d.content), func() error {
 			_, err := xml.Marshal(plain)
 			return err

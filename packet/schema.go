@@ -45,7 +45,7 @@ const (
 const maxFields = 64
 
 // usualElement is what an element usually takes up, without its name.
-const usualElement = 24
+const usualElement = 26
 
 // maxName is the longest name that is compared in other spellings.
 const maxName = 64
@@ -149,7 +149,7 @@ func (s schema) add(desc protoreflect.MessageDescriptor) (*message, error) {
 		return nil, err
 	}
 	m := &message{
-		Document: doc, name: doc.GetName(), desc: desc, typ: typ,
+		Document: doc, name: doc.GetName(), desc: desc, typ: typ, usual: 2*len(doc.GetName()) + usualElement,
 		exact: map[string]*field{}, folded: map[string]*field{},
 	}
 	s[desc.FullName()] = m
