@@ -49,9 +49,9 @@ func (c *Codec) Identify(content []byte) (packetv1.PacketType, exchangev1.Format
 		r.located = false
 		r.fail(0, ruleSize, "", textSize(len(content), c.options.ContentBytes))
 	case format == exchangev1.Format_FORMAT_XML:
-		typ = c.identifyXML(newXMLReader(r, content))
+		typ = c.identifyXML(r, content)
 	case format == exchangev1.Format_FORMAT_JSON:
-		typ = c.identifyJSON(newJSONReader(r, content))
+		typ = c.identifyJSON(r, content)
 	default:
 		r.unknownPacket(0, "", textNeither())
 	}
@@ -67,7 +67,8 @@ func (r *reading) unknownPacket(offset int, sent string, t text) {
 	r.refuse(cut(sent), offset, remark{rule: ruleUnknownPacket, text: t, sent: cut(sent)})
 }
 
-func (c *Codec) identifyXML(x *xmlReader) packetv1.PacketType {
+func (c *Codec) identifyXML(r *reading, content []byte) packetv1.PacketType {
+	x := newXMLReader(r, content)
 	for {
 		switch t := x.scan.next(); t.kind {
 		case xmlStart:
@@ -150,7 +151,8 @@ func distance(a, b string) int {
 
 // identifyJSON goes by the names of the members: those that only one packet has
 // weigh more than those that several share.
-func (c *Codec) identifyJSON(j *jsonReader) packetv1.PacketType {
+func (c *Codec) identifyJSON(r *reading, content []byte) packetv1.PacketType {
+	j := newJSONReader(r, content)
 	const none = packetv1.PacketType_PACKET_TYPE_UNSPECIFIED
 	var members []string
 	if j.scan.peek() == '[' {

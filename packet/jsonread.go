@@ -12,14 +12,14 @@ type jsonReader struct {
 	scan jsonScanner
 }
 
-func newJSONReader(r *reading, content []byte) *jsonReader {
+func newJSONReader(r *reading, content []byte) jsonReader {
 	src := sourceOf(content, r.options.Shared)
 	if src.utf16 {
 		src.broken = &defect{rule: ruleEncoding, text: textJSONUTF8()}
 		src.text = ""
 	}
 	r.text, r.located, r.json = src.text, true, true
-	return &jsonReader{reading: r, scan: jsonScanner{text: src.text, broken: src.broken}}
+	return jsonReader{reading: r, scan: jsonScanner{text: src.text, broken: src.broken}}
 }
 
 // readJSON reads a whole text into m.
@@ -186,7 +186,7 @@ func (j *jsonReader) item(fr *frame, f *field, at int) {
 		if j.scan.defect != nil {
 			return
 		}
-		if v, ok := j.read(at, sent); ok {
+		if v, ok := j.read(f, at, sent); ok {
 			fr.message.set(f, v, j.reading)
 		}
 	}

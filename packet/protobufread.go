@@ -154,11 +154,12 @@ func (p *protobufReader) list(f *field, m record, parent, depth int) {
 // text checks a text as if it had been read, and returns how it is kept; false
 // where it stays as it is.
 func (p *protobufReader) text(at int, s string) (value, bool) {
-	if f := p.fieldAt(at); f.kind == kindDecimal && s != "" && (!isPlainDecimal(s) || len(s) > maxDigits) {
+	f := p.fieldAt(at)
+	if f.kind == kindDecimal && s != "" && (!isPlainDecimal(s) || len(s) > maxDigits) {
 		p.fail(at, ruleDecimal, s, textDecimal())
 		return value{}, false
 	}
-	kept, ok := p.read(at, scalar{text: s})
+	kept, ok := p.read(f, at, scalar{text: s})
 	return kept, ok && kept.text != s
 }
 

@@ -22,13 +22,12 @@ type scalar struct {
 	form form
 }
 
-// read reads a scalar as a field means it. It returns false where there is no
+// read reads a scalar as the field of a step means it. It returns false where there is no
 // value to store: it is absent in a form that is allowed, or was refused; the
 // findings say which.
-func (r *reading) read(at int, v scalar) (value, bool) {
-	f := r.fieldAt(at)
+func (r *reading) read(f *field, at int, v scalar) (value, bool) {
 	if v.form == formNull {
-		return r.null(at, f)
+		return r.null(f, at)
 	}
 	if len(v.text) > r.options.TextBytes {
 		r.fail(at, ruleText, "", textTooLong(r.options.TextBytes))
@@ -36,20 +35,20 @@ func (r *reading) read(at int, v scalar) (value, bool) {
 	}
 	switch f.kind {
 	case kindInteger:
-		return r.integer(at, v)
+		return r.integer(f, at, v)
 	case kindBoolean:
-		return r.boolean(at, v)
+		return r.boolean(f, at, v)
 	case kindDatetime:
-		return r.datetime(at, v)
+		return r.datetime(f, at, v)
 	case kindDecimal:
-		return r.decimal(at, v)
+		return r.decimal(f, at, v)
 	default:
-		return r.str(at, v)
+		return r.str(f, at, v)
 	}
 }
 
 // null reads a JSON null: no value, where none is allowed.
-func (r *reading) null(at int, f *field) (value, bool) {
+func (r *reading) null(f *field, at int) (value, bool) {
 	switch {
 	case f.Nullable || !f.Required:
 	case f.kind == kindDecimal && f.minLen == 0, f.kind == kindText && f.minLen == 0:
@@ -62,8 +61,7 @@ func (r *reading) null(at int, f *field) (value, bool) {
 }
 
 // empty reads an empty element of a type that has no empty value.
-func (r *reading) empty(at int, sent string) (value, bool) {
-	f := r.fieldAt(at)
+func (r *reading) empty(f *field, at int, sent string) (value, bool) {
 	switch {
 	case f.Nullable && sent == "":
 	case f.Nullable || !f.Required:
@@ -102,8 +100,7 @@ func (r *reading) spelling(at int, sent, understood string) text {
 	return r.say(t)
 }
 
-func (r *reading) str(at int, v scalar) (value, bool) {
-	f := r.fieldAt(at)
+func (r *reading) str(f *field, at int, v scalar) (value, bool) {
 	switch {
 	case v.form == formBoolean:
 		r.fail(at, ruleType, v.text, textType(f))
@@ -120,7 +117,7 @@ func (r *reading) str(at int, v scalar) (value, bool) {
 	}
 	switch f.kind {
 	case kindBase64:
-		return r.base64(at, v.text)
+		return r.base64(f, at, v.text)
 	case kindOrganisation:
 		return r.organisation(at, v.text)
 	}
@@ -129,13 +126,13 @@ func (r *reading) str(at int, v scalar) (value, bool) {
 
 // base64 checks a Base64 text and how much it stands for, and keeps it as it is:
 // whoever wants the bytes decodes it, once.
-func (r *reading) base64(at int, sent string) (value, bool) {
+func (r *reading) base64(f *field, at int, sent string) (value, bool) {
 	size, wrong := base64Size(sent)
 	if wrong != base64Good {
 		r.fail(at, ruleBase64, "", textBase64(wrong))
 		return value{}, false
 	}
-	limit := int(r.fieldAt(at).GetMaxBytes())
+	limit := int(f.GetMaxBytes())
 	if limit == 0 || r.options.AttachmentBytes < limit {
 		limit = r.options.AttachmentBytes
 	}
@@ -161,10 +158,10 @@ func (r *reading) organisation(at int, sent string) (value, bool) {
 	return value{text: kept}, true
 }
 
-func (r *reading) integer(at int, v scalar) (value, bool) {
+func (r *reading) integer(f *field, at int, v scalar) (value, bool) {
 	s := trim(v.text)
 	if s == "" {
-		return r.empty(at, v.text)
+		return r.empty(f, at, v.text)
 	}
 	if n, ok := plainInteger(s); ok {
 		r.liberty(at, ruleInteger, v.text, s, s, v.form == formNumber || !r.json)
@@ -214,10 +211,10 @@ func wholeOf(s string) string {
 	return s
 }
 
-func (r *reading) boolean(at int, v scalar) (value, bool) {
+func (r *reading) boolean(f *field, at int, v scalar) (value, bool) {
 	s := trim(v.text)
 	if s == "" {
-		return r.empty(at, v.text)
+		return r.empty(f, at, v.text)
 	}
 	var b bool
 	switch {
@@ -236,19 +233,19 @@ func (r *reading) boolean(at int, v scalar) (value, bool) {
 	return value{yes: b}, true
 }
 
-func (r *reading) datetime(at int, v scalar) (value, bool) {
+func (r *reading) datetime(f *field, at int, v scalar) (value, bool) {
 	if seconds, nanos, ok := standardDate(v.text); ok {
 		return value{stamp: r.stamp(seconds, nanos)}, true
 	}
 	s := trim(v.text)
 	if s == "" {
-		return r.empty(at, v.text)
+		return r.empty(f, at, v.text)
 	}
 	if isNullDate(s) {
-		if s == guideNullDate && r.fieldAt(at).Nullable {
+		if s == guideNullDate && f.Nullable {
 			return value{}, false
 		}
-		return r.empty(at, v.text)
+		return r.empty(f, at, v.text)
 	}
 	t, exact, ok := parseDate(s)
 	if v.form == formBoolean || !ok {
@@ -281,8 +278,7 @@ func (r *reading) unset(at int, sent string) {
 	r.fail(at, ruleRequired, sent, textDateRequired())
 }
 
-func (r *reading) decimal(at int, v scalar) (value, bool) {
-	f := r.fieldAt(at)
+func (r *reading) decimal(f *field, at int, v scalar) (value, bool) {
 	s := trim(v.text)
 	if isNoNumber(s) && v.form != formBoolean {
 		if f.minLen > 0 {

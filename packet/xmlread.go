@@ -14,10 +14,10 @@ type xmlReader struct {
 	prefixed bool
 }
 
-func newXMLReader(r *reading, content []byte) *xmlReader {
+func newXMLReader(r *reading, content []byte) xmlReader {
 	src := sourceOf(content, r.options.Shared)
 	r.text, r.located = src.text, true
-	x := &xmlReader{reading: r, scan: xmlScanner{text: src.text, broken: src.broken, open: r.open}}
+	x := xmlReader{reading: r, scan: xmlScanner{text: src.text, broken: src.broken, open: r.open}}
 	x.scan.replaced = strings.IndexByte(src.text, '&') >= 0 || strings.IndexByte(src.text, '\r') >= 0 || strings.Contains(src.text, "]]")
 	x.scan.declaration(src.utf16)
 	return x
@@ -161,7 +161,7 @@ func (x *xmlReader) element(fr *frame, t xmlToken) {
 	if !ok {
 		return
 	}
-	if v, ok := x.read(at, scalar{text: sent}); ok {
+	if v, ok := x.read(f, at, scalar{text: sent}); ok {
 		fr.message.set(f, v, x.reading)
 	}
 }
@@ -176,12 +176,11 @@ func (x *xmlReader) expected(fr *frame) bool {
 	for at < len(s.text) && isSpace(s.text[at]) {
 		at++
 	}
-	if strings.HasPrefix(s.text[at:], "</") && !s.closing {
-		s.at = at // only white space was passed over
-		return false
-	}
 	f := fr.ahead(s.text[at:])
 	if f == nil || s.closing || s.elements == maxElements || len(s.open) == maxDepth {
+		if !s.closing && strings.HasPrefix(s.text[at:], "</") {
+			s.at = at // only white space was passed over
+		}
 		return false
 	}
 	from := at + len(f.opening)
@@ -202,7 +201,7 @@ func (x *xmlReader) expected(fr *frame) bool {
 	s.elements++
 	s.at = from + length + len(f.closing)
 	if step, ok := x.begin(fr, f, at); ok {
-		if v, ok := x.read(step, scalar{text: s.text[from : from+length]}); ok {
+		if v, ok := x.read(f, step, scalar{text: s.text[from : from+length]}); ok {
 			fr.message.set(f, v, x.reading)
 		}
 	}
