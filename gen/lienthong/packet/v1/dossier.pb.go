@@ -876,10 +876,10 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\x14dossier.success_date\x12#bắt buộc khi IsSuccess là true\"\vSuccessDate\"K\n" +
 	"\x15dossier.returned_date\x12$bắt buộc khi IsReturned là true\"\fReturnedDate\"b\n" +
 	"\x13dossier.attachments\x12<hướng dẫn yêu cầu ít nhất một tệp đính kèm\x18\x01\"\vAttachments\"P\n" +
-	"\x10dossier.doc_code\x121không đúng dạng <mã cơ quan>-yyMMdd-<số>\x18\x01\"\aDocCode\"\x87\x01\n" +
-	"\x1ddossier.applicants_id.citizen\x12Vkhông phải số CMND/CCCD (9 hoặc 12 chữ số) như ApplicantsType 1 yêu cầu\x18\x01\"\fApplicantsId\"\xdc\x01\n" +
-	" dossier.applicants_id.enterprise\x12\xa7\x01không phải mã số doanh nghiệp/mã số thuế (10 chữ số, hoặc 10 chữ số, dấu gạch nối và 3 chữ số) như ApplicantsType 2 và 3 yêu cầu\x18\x01\"\fApplicantsId\"\xe7\x01\n" +
-	"\x15dossier.applicants_id\x12\xbd\x01không phải số CMND/CCCD (9 hoặc 12 chữ số), cũng không phải mã số doanh nghiệp/mã số thuế (10 chữ số, hoặc 10 chữ số, dấu gạch nối và 3 chữ số)\x18\x01\"\fApplicantsId*\aDossierB\x0f\n" +
+	"\x10dossier.doc_code\x121không đúng dạng <mã cơ quan>-yyMMdd-<số>\"\aDocCode(\x01\"\x87\x01\n" +
+	"\x1ddossier.applicants_id.citizen\x12Vkhông phải số CMND/CCCD (9 hoặc 12 chữ số) như ApplicantsType 1 yêu cầu\"\fApplicantsId(\x01\"\xdc\x01\n" +
+	" dossier.applicants_id.enterprise\x12\xa7\x01không phải mã số doanh nghiệp/mã số thuế (10 chữ số, hoặc 10 chữ số, dấu gạch nối và 3 chữ số) như ApplicantsType 2 và 3 yêu cầu\"\fApplicantsId(\x01\"\xe7\x01\n" +
+	"\x15dossier.applicants_id\x12\xbd\x01không phải số CMND/CCCD (9 hoặc 12 chữ số), cũng không phải mã số doanh nghiệp/mã số thuế (10 chữ số, hoặc 10 chữ số, dấu gạch nối và 3 chữ số)\"\fApplicantsId(\x01*\aDossierB\x0f\n" +
 	"\r_citizen_infoB\n" +
 	"\n" +
 	"\b_addressB\b\n" +
@@ -910,16 +910,18 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:6\xba\xc8\x182\n" +
 	"\n" +
 	"Attachment\x12\x11Tệp đính kèm*\x11File of a dossierB\r\n" +
-	"\v_is_deleted\"\xb8\x03\n" +
+	"\v_is_deleted\"\x94\x06\n" +
 	"\x06DocFee\x12X\n" +
 	"\bfee_name\x18\x01 \x01(\tB=\xbaH\x04r\x02\x10\x01\xba\xc8\x182\n" +
 	"\aFeeName\x1a\x14Tên phí, lệ phí(\x01R\x0fName of the feeR\aFeeName\x12e\n" +
 	"\bfee_type\x18\x02 \x01(\x05BJ\xba\xc8\x18F\n" +
-	"\aFeeType\x1a\x16Loại phí, lệ phí(\x01R!Kind of fee, by the sender's listR\aFeeType\x12n\n" +
-	"\x05price\x18\x03 \x01(\tBX\xbaH\x1fr\x1d\x10\x012\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x182\n" +
+	"\aFeeType\x1a\x16Loại phí, lệ phí(\x01R!Kind of fee, by the sender's listR\aFeeType\x12\x99\x02\n" +
+	"\x05price\x18\x03 \x01(\tB\x82\x02\xbaH\xc8\x01\xba\x01\xa5\x01\n" +
+	"\tfee.price\x12lhas three decimals, which are read as such: 80.000 is eighty dong; thousands are written without a separator\x1a*!this.matches('^-?[0-9]{1,3}[.][0-9]{3}$')r\x1d\x10\x012\x19^(-?[0-9]+([.][0-9]+)?)?$\xba\xc8\x182\n" +
 	"\x05Price\x1a\x15Số tiền (đồng) \x01(\x01R\x0eAmount in dongR\x05Price\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:,\xba\xc8\x18(\n" +
-	"\x06DocFee\x12\x0fPhí, lệ phí*\rFee or charge\"\x86\x03\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xdb\x01\xba\xc8\x18\xd6\x01\n" +
+	"\x06DocFee\x12\x0fPhí, lệ phí\"\xab\x01\n" +
+	"\tfee.price\x12\x94\x01được hiểu là phần thập phân: 80.000 là tám mươi đồng; số tiền phải viết liền, không có dấu phân cách hàng nghìn\"\x05Price(\x01*\rFee or charge\"\x86\x03\n" +
 	"\bDocPaper\x12^\n" +
 	"\n" +
 	"paper_name\x18\x01 \x01(\tB?\xbaH\x04r\x02\x10\x01\xba\xc8\x184\n" +

@@ -448,7 +448,10 @@ type RuleText struct {
 	// The packet is accepted with a warning, unless read strictly.
 	Warning bool `protobuf:"varint,3,opt,name=warning,proto3" json:"warning,omitempty"`
 	// Field the finding of a rule of the message is shown at, by official name.
-	Field         string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
+	Field string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
+	// A warning in strict reading too: what breaks the rule is suspect, and may well
+	// be right.
+	Hint          bool `protobuf:"varint,5,opt,name=hint,proto3" json:"hint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -509,6 +512,13 @@ func (x *RuleText) GetField() string {
 		return x.Field
 	}
 	return ""
+}
+
+func (x *RuleText) GetHint() bool {
+	if x != nil {
+		return x.Hint
+	}
+	return false
 }
 
 var file_lienthong_packet_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -574,12 +584,13 @@ const file_lienthong_packet_v1_options_proto_rawDesc = "" +
 	"\x02vi\x18\x02 \x01(\tR\x02vi\x123\n" +
 	"\x04type\x18\x03 \x01(\x0e2\x1f.lienthong.packet.v1.PacketTypeR\x04type\x123\n" +
 	"\x05rules\x18\x04 \x03(\v2\x1d.lienthong.packet.v1.RuleTextR\x05rules\x12\x0e\n" +
-	"\x02en\x18\x05 \x01(\tR\x02en\"Z\n" +
+	"\x02en\x18\x05 \x01(\tR\x02en\"n\n" +
 	"\bRuleText\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
 	"\x02vi\x18\x02 \x01(\tR\x02vi\x12\x18\n" +
 	"\awarning\x18\x03 \x01(\bR\awarning\x12\x14\n" +
-	"\x05field\x18\x04 \x01(\tR\x05field*e\n" +
+	"\x05field\x18\x04 \x01(\tR\x05field\x12\x12\n" +
+	"\x04hint\x18\x05 \x01(\bR\x04hint*e\n" +
 	"\aLexical\x12\x17\n" +
 	"\x13LEXICAL_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fLEXICAL_DECIMAL\x10\x01\x12\x12\n" +

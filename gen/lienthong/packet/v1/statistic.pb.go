@@ -309,7 +309,7 @@ const file_lienthong_packet_v1_statistic_proto_rawDesc = "" +
 	"\n" +
 	"MStatistic\x12KGói tin thống kê tình hình tiếp nhận, xử lý, trả kết quả\x18\x04\"a\n" +
 	"\x0fstatistic.month\x12Gphải từ 1 đến 12 (chỉ bằng 0 khi IsMonthStatistic là false)\"\x05Month\"0\n" +
-	"\x0estatistic.year\x12\x1cphải từ 2000 đến 2100\x18\x01\"E\n" +
+	"\x0estatistic.year\x12\x1cphải từ 2000 đến 2100(\x01\"E\n" +
 	"\x0fstatistic.total\x12)không bằng NewReception + PreExtisting\x18\x01\"\x05Total\"P\n" +
 	"\x16statistic.total_solved\x12'không bằng SolvedInTime + SolvedLate\x18\x01\"\vTotalSolved\"N\n" +
 	"\x17statistic.total_pending\x12#không bằng Pending + PendingLate\x18\x01\"\fTotalPending\"Q\n" +

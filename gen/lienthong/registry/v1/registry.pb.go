@@ -902,7 +902,9 @@ func (x *UpdateNodeRequest) GetStrict() bool {
 type UpdateNodeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The node after the change.
-	Node          *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Node *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// The hub reads the packets of every node strictly, whatever is set here.
+	HubStrict     bool `protobuf:"varint,2,opt,name=hub_strict,json=hubStrict,proto3" json:"hub_strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -942,6 +944,13 @@ func (x *UpdateNodeResponse) GetNode() *Node {
 		return x.Node
 	}
 	return nil
+}
+
+func (x *UpdateNodeResponse) GetHubStrict() bool {
+	if x != nil {
+		return x.HubStrict
+	}
+	return false
 }
 
 // Request of RegistryService.ListNodes.
@@ -985,7 +994,9 @@ func (*ListNodesRequest) Descriptor() ([]byte, []int) {
 type ListNodesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// By id.
-	Nodes         []*Node `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Nodes []*Node `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// The hub reads the packets of every node strictly, whatever is set here.
+	HubStrict     bool `protobuf:"varint,2,opt,name=hub_strict,json=hubStrict,proto3" json:"hub_strict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1025,6 +1036,13 @@ func (x *ListNodesResponse) GetNodes() []*Node {
 		return x.Nodes
 	}
 	return nil
+}
+
+func (x *ListNodesResponse) GetHubStrict() bool {
+	if x != nil {
+		return x.HubStrict
+	}
+	return false
 }
 
 // Request of RegistryService.SetNodeState.
@@ -1442,12 +1460,16 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03H\x00R\vdescription\x88\x01\x01\x12\x1b\n" +
 	"\x06strict\x18\x03 \x01(\bH\x01R\x06strict\x88\x01\x01B\x0e\n" +
 	"\f_descriptionB\t\n" +
-	"\a_strict\"E\n" +
+	"\a_strict\"d\n" +
 	"\x12UpdateNodeResponse\x12/\n" +
-	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\"\x12\n" +
-	"\x10ListNodesRequest\"F\n" +
+	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\x12\x1d\n" +
+	"\n" +
+	"hub_strict\x18\x02 \x01(\bR\thubStrict\"\x12\n" +
+	"\x10ListNodesRequest\"e\n" +
 	"\x11ListNodesResponse\x121\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x1b.lienthong.registry.v1.NodeR\x05nodes\"k\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x1b.lienthong.registry.v1.NodeR\x05nodes\x12\x1d\n" +
+	"\n" +
+	"hub_strict\x18\x02 \x01(\bR\thubStrict\"k\n" +
 	"\x13SetNodeStateRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12D\n" +
 	"\x05state\x18\x02 \x01(\x0e2 .lienthong.registry.v1.NodeStateB\f\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04R\x05state\"G\n" +
