@@ -304,6 +304,12 @@ func appendEscape(b []byte, c byte) []byte {
 	switch {
 	case c == '"', c == '\\':
 		return append(b, '\\', c)
+	case c == '\n':
+		return append(b, `\n`...)
+	case c == '\r':
+		return append(b, `\r`...)
+	case c == '\t':
+		return append(b, `\t`...)
 	case c >= utf8.RuneSelf:
 		return append(b, "\uFFFD"...)
 	default:

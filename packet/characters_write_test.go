@@ -69,6 +69,9 @@ func plainlyJSON(text string) string {
 		case char == '"', char == '\\':
 			b.WriteByte('\\')
 			b.WriteRune(char)
+		case strings.ContainsRune("\t\n\r", char):
+			b.WriteByte('\\')
+			b.WriteByte("tn  r"[char-'\t'])
 		case char < ' ':
 			b.WriteString(`\u00`)
 			b.WriteByte("01"[char>>4])

@@ -17,34 +17,48 @@ const offsetHere = 7 * 60 * 60
 // here is the zone of times that name none.
 func here() *time.Location { return time.FixedZone("", offsetHere) }
 
+// dateDefect is why a text is no date.
+type dateDefect int
+
+const (
+	dateGood dateDefect = iota
+	dateOfNoForm
+	dateThatIsNone // of a form that is read, but there is no such day or time
+)
+
 // parseDate reads a date in any form that senders use, to the millisecond. exact
 // is false for every form but xsd:dateTime with an offset.
-func parseDate(s string) (t time.Time, exact, ok bool) {
+func parseDate(s string) (t time.Time, exact bool, wrong dateDefect) {
 	d := digits{s: s, ok: true}
 	var c clock
 	switch {
-	case len(s) >= 19 && s[10] == 'T':
+	case len(s) >= 19 && s[4] == '-' && (s[10] == 'T' || s[10] == ' '):
 		exact = d.datetime(&c)
 	case len(s) == 10 && s[4] == '-':
 		c.year, c.month, c.day = d.number(4), d.after('-', 2), d.after('-', 2)
 	case len(s) == 14:
 		c.year, c.month, c.day = d.number(4), d.number(2), d.number(2)
 		c.hour, c.minute, c.second = d.number(2), d.number(2), d.number(2)
-	case len(s) == 10, len(s) == 19 && s[10] == ' ':
+	case len(s) == 10, len(s) == 16 && s[10] == ' ', len(s) == 19 && s[10] == ' ':
 		c.day, c.month, c.year = d.number(2), d.after('/', 2), d.after('/', 4)
+		if len(s) >= 16 {
+			c.hour, c.minute = d.after(' ', 2), d.after(':', 2)
+		}
 		if len(s) == 19 {
-			c.hour, c.minute, c.second = d.after(' ', 2), d.after(':', 2), d.after(':', 2)
+			c.second = d.after(':', 2)
 		}
 	default:
-		return time.Time{}, false, false
+		return time.Time{}, false, dateOfNoForm
 	}
-	if !d.ok || d.s != "" || !c.valid() {
-		return time.Time{}, false, false
-	}
-	if c.zone == nil {
+	switch {
+	case !d.ok || d.s != "":
+		return time.Time{}, false, dateOfNoForm
+	case !c.valid():
+		return time.Time{}, false, dateThatIsNone
+	case c.zone == nil:
 		c.zone = here()
 	}
-	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, c.nanos, c.zone), exact, true
+	return time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, c.nanos, c.zone), exact, dateGood
 }
 
 // standardDate reads a date as it is written here, to the millisecond and in
@@ -130,12 +144,17 @@ func (d *digits) after(c byte, n int) int {
 	return d.number(n)
 }
 
-// datetime takes yyyy-MM-ddTHH:mm:ss, an optional fraction and an optional
-// offset. It reports whether nothing had to be assumed.
+// datetime takes yyyy-MM-ddTHH:mm:ss, with a space for the T as databases write it,
+// an optional fraction and an optional offset. It reports whether nothing had to be
+// assumed.
 func (d *digits) datetime(c *clock) (exact bool) {
 	c.year, c.month, c.day = d.number(4), d.after('-', 2), d.after('-', 2)
-	c.hour, c.minute, c.second = d.after('T', 2), d.after(':', 2), d.after(':', 2)
-	exact = d.fraction(c)
+	separator := byte('T')
+	if strings.HasPrefix(d.s, " ") {
+		separator = ' '
+	}
+	c.hour, c.minute, c.second = d.after(separator, 2), d.after(':', 2), d.after(':', 2)
+	exact = d.fraction(c) && separator == 'T'
 	switch {
 	case d.s == "":
 		return false

@@ -86,6 +86,12 @@ func (r *reading) tolerate(field string, offset int, m remark) {
 		r.refuse(field, offset, m)
 		return
 	}
+	r.hint(field, offset, m)
+}
+
+// hint reports what is suspect and may well be right: a warning, in strict reading
+// too.
+func (r *reading) hint(field string, offset int, m remark) {
 	r.warnings++
 	r.add(r.warnings, packetv1.Severity_SEVERITY_WARNING, field, offset, m)
 }

@@ -53,7 +53,11 @@ func (c *Codec) Identify(content []byte) (packetv1.PacketType, exchangev1.Format
 	case format == exchangev1.Format_FORMAT_JSON:
 		typ = c.identifyJSON(r, content)
 	default:
-		r.unknownPacket(0, "", textNeither())
+		t := textNeither()
+		if len(bytes.TrimSpace(content)) == 0 {
+			t = textNothing()
+		}
+		r.unknownPacket(0, "", t)
 	}
 	if _, err := r.result(); err != nil {
 		return packetv1.PacketType_PACKET_TYPE_UNSPECIFIED, format, err

@@ -50,7 +50,8 @@ func TestIdentifySaysWhichPacketsThereAre(t *testing.T) {
 		`{"DocCode": "x"}`:             "several alike",
 		`{}`:                           "fit no packet",
 		"x":                            "neither XML nor JSON",
-		"":                             "neither XML nor JSON",
+		"":                             "it is empty",
+		" \r\n":                        "it is empty",
 		"<MResult><Status/></MResult>": "known are MSyncDocument",
 	} {
 		typ, _, err := codec.Identify([]byte(content))

@@ -25,7 +25,6 @@ func TestReadJSONReportsEveryLiberty(t *testing.T) {
 		{"percent NaN as a string", `: 98.52`, `: "NaN"`, warned, "MStatistic.SolvedInTimePercent", "absent", "10:3", "NaN", ""},
 		{"percent Infinity", `: 98.52`, `: -Infinity`, warned, "MStatistic.SolvedInTimePercent", "absent", "10:3", "-Infinity", ""},
 		{"percent empty", `: 98.52`, `: ""`, warned, "MStatistic.SolvedInTimePercent", "absent", "10:3", "", ""},
-		{"percent null", `: 98.52`, `: null`, warned, "MStatistic.SolvedInTimePercent", "absent", "10:3", "null", ""},
 		{"text null", `"Note": ""`, `"Note": null`, warned, "MStatistic.Note", "absent", "18:3", "null", ""},
 		{"text as a number", `"Note": ""`, `"Note": 1.50`, warned, "MStatistic.Note", "type", "18:3", "1.50", "1.50"},
 		{"exponent", `: 98.52`, `: 9852e-2`, warned, "MStatistic.SolvedInTimePercent", "decimal", "10:3", "9852e-2", "98.52"},

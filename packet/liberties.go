@@ -35,6 +35,31 @@ func textUnknown(parent string) liberty {
 	return liberty{text{t.en + "; it is kept and handed on", t.vi + "; được giữ nguyên và chuyển tiếp"}, t}
 }
 
+// textNear is textUnknown where a name is close that the standard does have.
+func textNear(parent, closest string) liberty {
+	t := textUnknown(parent)
+	return liberty{
+		text{t.taken.en + "; closest is " + closest, t.taken.vi + "; gần giống nhất là " + closest},
+		text{t.refused.en + "; closest is " + closest, t.refused.vi + "; gần giống nhất là " + closest},
+	}
+}
+
+// textWrapped is textUnknown for an item of a list that is wrapped in an element of
+// its own, as some libraries write lists.
+func textWrapped(item, list string) liberty {
+	t := text{"lists are written without a wrapper: " + list + " is repeated for each " + item + ", and holds its elements",
+		"danh sách được viết không có phần tử bao ngoài: lặp lại " + list + " cho từng " + item + ", bên trong là các phần tử của nó"}
+	return liberty{t, t}
+}
+
+// textBlank says of a text that has to say something that it says nothing.
+func textBlank() liberty {
+	return liberty{
+		text{"holds nothing but white space", "chỉ có khoảng trắng"},
+		text{"must hold more than white space", "không được chỉ có khoảng trắng"},
+	}
+}
+
 func textIgnored(parent string) liberty {
 	t := textUnknown(parent).refused
 	return liberty{text{t.en + "; it is ignored", t.vi + "; bị bỏ qua"}, t}
@@ -121,8 +146,8 @@ func textSpace() liberty {
 func textDatetimes() liberty {
 	t := textDatetime()
 	return liberty{
-		text{t.en + " (also read: without offset, 2018-10-23, 20181023091500, 23/10/2018, 23/10/2018 09:15:00)",
-			t.vi + " (cũng đọc được: không có múi giờ, 2018-10-23, 20181023091500, 23/10/2018, 23/10/2018 09:15:00)"},
+		text{t.en + " (also read: without offset, 2018-10-23, 2018-10-23 09:15:00, 20181023091500, 23/10/2018, 23/10/2018 09:15, 23/10/2018 09:15:00)",
+			t.vi + " (cũng đọc được: không có múi giờ, 2018-10-23, 2018-10-23 09:15:00, 20181023091500, 23/10/2018, 23/10/2018 09:15, 23/10/2018 09:15:00)"},
 		t,
 	}
 }

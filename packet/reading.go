@@ -2,6 +2,7 @@ package packet
 
 import (
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -37,6 +38,8 @@ type reading struct {
 	found    []found
 	// violations and warnings count the findings, also those that are not kept.
 	violations, warnings int
+	// searched counts how often a name was looked for that may have been meant.
+	searched int
 	// stopped is set where the rest of the text could not be read.
 	stopped bool
 	// cause is what a refusal unwraps to; mostly nil.
@@ -225,14 +228,39 @@ func (r *reading) begin(fr *frame, f *field, offset int) (at int, ok bool) {
 // keep takes an element the standard does not know and reports it.
 func (r *reading) keep(fr *frame, u *packetv1.UnknownElement, offset int) {
 	t := textUnknown(fr.table.name)
-	if !fr.table.keeps {
+	switch closest := r.closest(fr.table, u.GetName()); {
+	case fr.step > 0 && strings.EqualFold(u.GetName(), fr.table.name):
+		t = textWrapped(fr.table.name, r.fieldAt(fr.step).name)
+	case !fr.table.keeps:
 		t = textIgnored(fr.table.name)
+	case closest != "":
+		t = textNear(fr.table.name, closest)
 	}
 	r.tolerate(r.strayPath(&stray{step: fr.step, name: u.GetName()}), offset, remark{rule: ruleUnknown, text: r.say(t), sent: cut(u.GetName())})
 	if fr.last != nil {
 		u.After = fr.last.name
 	}
 	fr.unknown = append(fr.unknown, u)
+}
+
+// closest returns the name of a message that may have been meant by another; empty
+// where none is close, and once many were looked for: it takes time.
+func (r *reading) closest(m *message, name string) string {
+	const most = 20
+	if r.searched++; r.searched > most {
+		return ""
+	}
+	name = strings.ToLower(name)
+	closest, least := "", maxName
+	for _, f := range m.fields {
+		if d := distance(name, strings.ToLower(f.name)); d < least {
+			closest, least = f.name, d
+		}
+	}
+	if least > len(closest)/4 {
+		return ""
+	}
+	return closest
 }
 
 // stray is where an element that the standard does not know stands.

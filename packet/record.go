@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"google.golang.org/protobuf/proto"
@@ -250,8 +251,9 @@ func (r record) spell(f *field) string {
 // that may be long.
 func (r record) room(s *message) int {
 	count := s.usual
-	for _, f := range s.long {
-		count += len(r.text(f))
+	for _, f := range s.long { // line ends are written longer
+		long := r.text(f)
+		count += len(long) + strings.Count(long, "\n") + 4*strings.Count(long, "\r")
 	}
 	for _, f := range s.parts {
 		parts := 1

@@ -34,6 +34,7 @@ const (
 	ruleRequired     = "required"
 	ruleAbsent       = "absent"
 	ruleSpace        = "whitespace"
+	ruleBlank        = "blank"
 	ruleInteger      = "int"
 	ruleRange        = "int.range"
 	ruleBoolean      = "bool"
@@ -112,6 +113,13 @@ func textDuplicate(name string) text {
 
 func textRoot(want string) text {
 	return text{"the root must be " + want, "phần tử gốc phải là " + want}
+}
+
+// textTypeNot says that an element stands where a value is expected.
+func textTypeNot(f *field, name string) text {
+	t := textType(f)
+	return text{t.en + ", not element " + cut(name) + "; or the end tag of " + f.name + " is missing",
+		t.vi + ", không phải phần tử " + cut(name) + "; hoặc thiếu thẻ đóng của " + f.name}
 }
 
 func textTooDeep() text {
@@ -238,6 +246,19 @@ func textStamp() text {
 
 func textASCII() text {
 	return text{"encoding us-ascii is declared, but here is a character beyond ASCII; declare UTF-8", "khai báo mã hóa us-ascii nhưng tại đây có ký tự ngoài ASCII; hãy khai báo UTF-8"}
+}
+
+func textNothing() text {
+	return text{"is not a known packet: it is empty", "không phải gói tin đã biết: nội dung rỗng"}
+}
+
+func textNoDay() text {
+	return text{"there is no such day or time", "không có ngày hoặc giờ này"}
+}
+
+// textLate is what is said of an XML declaration that does not come first.
+func textLate() text {
+	return text{"the XML declaration must stand at the very start; something stands before it", "khai báo XML phải ở ngay đầu; có nội dung đứng trước nó"}
 }
 
 func textNeither() text {

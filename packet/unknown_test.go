@@ -142,3 +142,37 @@ func sorted(texts []string) string {
 	slices.Sort(texts)
 	return strings.Join(texts, ", ")
 }
+
+// TestUnknownElementsNameWhatMayHaveBeenMeant: a slip of the pen, and lists as some
+// libraries wrap them.
+func TestUnknownElementsNameWhatMayHaveBeenMeant(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	content := string(sample(t, "dossier.xml").Content)
+	for _, c := range []struct{ old, new, field, want string }{
+		{"<Address>", "<Adress>x</Adress><Address>", "MSyncDocument.Adress", "closest is Address"},
+		{"<PaperName>", "<DocPaper><PaperName>x</PaperName></DocPaper><PaperName>", "MSyncDocument.DocPapers[0].DocPaper", "DocPapers is repeated for each DocPaper"},
+		{"<Address>", "<Extra>x</Extra><Address>", "MSyncDocument.Extra", "it is kept and handed on"},
+	} {
+		p := decode(t, codec, dossier, xmlFormat, []byte(strings.Replace(content, c.old, c.new, 1)))
+		if !reported(p.Warnings, c.field, "unknown", warned) || !strings.Contains(p.Warnings[0].GetMessageEn(), c.want) {
+			t.Errorf("%s: got %v; want %q at %s", c.new, p.Warnings, c.want, c.field)
+		}
+	}
+}
+
+// TestManyUnknownElementsAreNotAllCompared: looking for what may have been
+// meant is given up after some.
+func TestManyUnknownElementsAreNotAllCompared(t *testing.T) {
+	t.Parallel()
+	content := strings.Replace(string(sample(t, "dossier.xml").Content), "<Address>", strings.Repeat("<Adress/>", 30)+"<Address>", 1)
+	near := 0
+	for _, f := range decode(t, newCodec(t), dossier, xmlFormat, []byte(content)).Warnings {
+		if strings.Contains(f.GetMessageEn(), "closest is") {
+			near++
+		}
+	}
+	if near != 20 {
+		t.Errorf("%d of 30 unknown elements were compared; want 20", near)
+	}
+}

@@ -66,6 +66,10 @@ func (r *reading) broken(s *message, m record, rule *rule) {
 	if f != nil {
 		said.sent = shown(m.spell(f), f.Personal)
 	}
+	if known.GetHint() {
+		r.hint(r.path(at), r.steps[at].offset, said)
+		return
+	}
 	if known.GetWarning() {
 		r.tolerate(r.path(at), r.steps[at].offset, said)
 		return

@@ -51,13 +51,22 @@ func (r *reading) read(f *field, at int, v scalar) (value, bool) {
 func (r *reading) null(f *field, at int) (value, bool) {
 	switch {
 	case f.Nullable || !f.Required:
-	case f.kind == kindDecimal && f.minLen == 0, f.kind == kindText && f.minLen == 0:
+	case f.kind == kindDecimal && f.minLen == 0:
+		r.noNumber(f, at, "null")
+		return value{text: ""}, true
+	case f.kind == kindText && f.minLen == 0:
 		r.warn(at, ruleAbsent, "null", "", r.say(textAbsent(f)))
 		return value{text: ""}, true
 	default:
 		r.fail(at, ruleRequired, "null", textRequired(f))
 	}
 	return value{}, false
+}
+
+// noNumber reports a number that is not there, in the form in which that is
+// written here: strict reading says so too, and does not refuse.
+func (r *reading) noNumber(f *field, at int, sent string) {
+	r.hint(r.path(at), r.steps[at].offset, remark{rule: ruleAbsent, text: textAbsent(f).taken, sent: sent})
 }
 
 // empty reads an empty element of a type that has no empty value.
@@ -74,9 +83,10 @@ func (r *reading) empty(f *field, at int, sent string) (value, bool) {
 
 // liberty reports that a value was understood although it is spelt otherwise
 // than the standard says; white space around it is the least of liberties.
-func (r *reading) liberty(at int, rule, sent, trimmed, understood string, spelt bool) {
+func (r *reading) liberty(at int, rule string, v scalar, trimmed, understood string, spelt bool) {
+	sent := v.text
 	if !spelt {
-		r.warn(at, rule, sent, understood, r.spelling(at, sent, understood))
+		r.warn(at, rule, sent, understood, r.spelling(at, v.form, sent, understood))
 	} else if sent != trimmed {
 		r.warn(at, ruleSpace, sent, understood, r.say(textSpace()))
 	}
@@ -84,9 +94,9 @@ func (r *reading) liberty(at int, rule, sent, trimmed, understood string, spelt 
 
 // spelling says how a value that was understood is rightly spelt. What is about a
 // person is not repeated.
-func (r *reading) spelling(at int, sent, understood string) text {
+func (r *reading) spelling(at int, form form, sent, understood string) text {
 	f := r.fieldAt(at)
-	unquoted := r.json && (f.kind == kindInteger || f.kind == kindBoolean)
+	unquoted := r.json && form == formText && (f.kind == kindInteger || f.kind == kindBoolean)
 	t := textSpelling(f)
 	switch {
 	case r.personal(at):
@@ -106,7 +116,7 @@ func (r *reading) str(f *field, at int, v scalar) (value, bool) {
 		r.fail(at, ruleType, v.text, textType(f))
 		return value{}, false
 	case v.form == formNumber:
-		r.warn(at, ruleType, v.text, v.text, r.spelling(at, v.text, v.text))
+		r.warn(at, ruleType, v.text, v.text, r.spelling(at, v.form, v.text, v.text))
 	case (r.json || !r.located) && !legal(v.text): // sourceOf has seen all of XML
 		r.fail(at, ruleCharacter, "", textCharacter())
 		return value{}, false
@@ -114,6 +124,9 @@ func (r *reading) str(f *field, at int, v scalar) (value, bool) {
 	if v.text == "" && f.minLen > 0 {
 		r.fail(at, ruleRequired, "", textEmpty())
 		return value{}, false
+	}
+	if f.kind == kindText && f.minLen > 0 && isBlank(v.text) {
+		r.warn(at, ruleBlank, v.text, v.text, r.say(textBlank()))
 	}
 	switch f.kind {
 	case kindBase64:
@@ -153,7 +166,7 @@ func (r *reading) organisation(at int, sent string) (value, bool) {
 		return value{}, false
 	}
 	if kept != sent {
-		r.liberty(at, ruleOrganisation, sent, trimmed, kept, kept == trimmed)
+		r.liberty(at, ruleOrganisation, scalar{text: sent}, trimmed, kept, kept == trimmed)
 	}
 	return value{text: kept}, true
 }
@@ -164,7 +177,7 @@ func (r *reading) integer(f *field, at int, v scalar) (value, bool) {
 		return r.empty(f, at, v.text)
 	}
 	if n, ok := plainInteger(s); ok {
-		r.liberty(at, ruleInteger, v.text, s, s, v.form == formNumber || !r.json)
+		r.liberty(at, ruleInteger, v, s, s, v.form == formNumber || !r.json)
 		return value{number: n}, true
 	}
 	n, err := strconv.ParseInt(wholeOf(s), 10, 64)
@@ -177,7 +190,7 @@ func (r *reading) integer(f *field, at int, v scalar) (value, bool) {
 		return value{}, false
 	}
 	plain := strings.TrimPrefix(s, "+") == wholeOf(s) && (v.form == formNumber || !r.json)
-	r.liberty(at, ruleInteger, v.text, s, strconv.FormatInt(n, 10), plain)
+	r.liberty(at, ruleInteger, v, s, strconv.FormatInt(n, 10), plain)
 	return value{number: int32(n)}, true
 }
 
@@ -229,7 +242,7 @@ func (r *reading) boolean(f *field, at int, v scalar) (value, bool) {
 	if !r.json {
 		spelt = s == "true" || s == "1" || s == "false" || s == "0"
 	}
-	r.liberty(at, ruleBoolean, v.text, s, strconv.FormatBool(b), spelt)
+	r.liberty(at, ruleBoolean, v, s, strconv.FormatBool(b), spelt)
 	return value{yes: b}, true
 }
 
@@ -247,9 +260,13 @@ func (r *reading) datetime(f *field, at int, v scalar) (value, bool) {
 		}
 		return r.empty(f, at, v.text)
 	}
-	t, exact, ok := parseDate(s)
-	if v.form == formBoolean || !ok {
+	t, exact, reason := parseDate(s)
+	switch {
+	case v.form == formBoolean, reason == dateOfNoForm:
 		r.fail(at, ruleDatetime, v.text, r.say(textDatetimes()))
+		return value{}, false
+	case reason == dateThatIsNone:
+		r.fail(at, ruleDatetime, v.text, textNoDay())
 		return value{}, false
 	}
 	if isUnset(t) {
@@ -262,7 +279,7 @@ func (r *reading) datetime(f *field, at int, v scalar) (value, bool) {
 	}
 	stamp := r.stamp(t.Unix(), int32(t.Nanosecond())) //nolint:gosec // under 1e9
 	if !exact || s != v.text {
-		r.liberty(at, ruleDatetime, v.text, s, string(appendDate(nil, stamp)), exact)
+		r.liberty(at, ruleDatetime, v, s, string(appendDate(nil, stamp)), exact)
 	}
 	return value{stamp: stamp}, true
 }
@@ -289,7 +306,11 @@ func (r *reading) decimal(f *field, at int, v scalar) (value, bool) {
 			}
 			return value{}, false
 		}
-		r.warn(at, ruleAbsent, v.text, "", r.say(textAbsent(f)))
+		if v.text == "" && !r.json {
+			r.noNumber(f, at, "")
+		} else {
+			r.warn(at, ruleAbsent, v.text, "", r.say(textAbsent(f)))
+		}
 		return value{text: ""}, true
 	}
 	digits, exact, ok := parseDecimal(s)
@@ -297,6 +318,6 @@ func (r *reading) decimal(f *field, at int, v scalar) (value, bool) {
 		r.fail(at, ruleDecimal, v.text, textDecimal())
 		return value{}, false
 	}
-	r.liberty(at, ruleDecimal, v.text, s, digits, exact)
+	r.liberty(at, ruleDecimal, v, s, digits, exact)
 	return value{text: digits}, true
 }

@@ -269,7 +269,7 @@ func (x *xmlReader) leaf(at int) (string, bool) {
 			more.WriteString(t.text)
 		case xmlStart:
 			if ok {
-				x.fail(at, ruleType, "", textType(x.fieldAt(at)))
+				x.fail(at, ruleType, "", textTypeNot(x.fieldAt(at), t.name))
 			}
 			ok = false
 			x.skip()

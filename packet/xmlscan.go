@@ -78,6 +78,9 @@ func (s *xmlScanner) next() xmlToken {
 		case strings.HasPrefix(rest, "!DOCTYPE"):
 			return s.stop(start, ruleDoctype, textDoctype())
 		case strings.HasPrefix(rest, "?"):
+			if strings.HasPrefix(rest, "?xml") && len(rest) > 4 && isSpace(rest[4]) {
+				return s.stop(start, ruleInstruction, textLate())
+			}
 			return s.stop(start, ruleInstruction, textInstruction())
 		default:
 			return s.startTag()

@@ -38,6 +38,10 @@ func (s *xmlScanner) expand(run string, offset int) (string, bool) {
 		at += next
 		name, _, closed := strings.Cut(run[at+1:min(len(run), at+1+maxReference)], ";")
 		char, ok := reference(name)
+		if closed && !ok && isCharacterReference(name) {
+			s.syntax(offset+at, "a character reference to what is no character of XML 1.0", "tham chiếu đến ký tự không có trong XML 1.0")
+			return "", false
+		}
 		if !closed || !ok {
 			s.syntax(offset+at, "& is not followed by amp; lt; gt; quot; apos; or a character reference; alone it is written &amp;",
 				"sau & không phải amp; lt; gt; quot; apos; hay tham chiếu ký tự; ký tự & phải viết &amp;")
@@ -46,6 +50,16 @@ func (s *xmlScanner) expand(run string, offset int) (string, bool) {
 		b.WriteRune(char)
 		at += len(name) + 2
 	}
+}
+
+// isCharacterReference reports whether a reference without & and ; is spelt as one to
+// a character, by its number.
+func isCharacterReference(name string) bool {
+	digits, ok := strings.CutPrefix(name, "#")
+	if hex, isHex := strings.CutPrefix(digits, "x"); isHex {
+		return ok && hex != "" && strings.Trim(hex, "0123456789abcdefABCDEF") == ""
+	}
+	return ok && isDigits(digits)
 }
 
 // maxReference is the longest reference that is looked at, with its semicolon.
