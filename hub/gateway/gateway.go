@@ -131,6 +131,7 @@ func New(cfg Config) (http.Handler, error) {
 		logger:   cfg.Logger,
 		maxBody:  cfg.MaxBodyBytes,
 		held:     semaphore.NewWeighted(max(cfg.HeldBytes, cfg.MaxBodyBytes+bodyStep)),
+		handing:  semaphore.NewWeighted(maxHanded),
 		now:      cfg.Now,
 		origins:  http.NewCrossOriginProtection(),
 	}
@@ -151,6 +152,7 @@ type gateway struct {
 	logger   *slog.Logger
 	maxBody  int64
 	held     *semaphore.Weighted
+	handing  *semaphore.Weighted // of documents to strangers
 	now      func() time.Time
 	origins  *http.CrossOriginProtection
 	routes   map[string]route

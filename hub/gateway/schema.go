@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,13 +37,37 @@ func publish(contentType string, content []byte) published {
 	return published{contentType: contentType, tag: `"` + hex.EncodeToString(sum[:16]) + `"`, content: content}
 }
 
-// send answers with the document, or that it is the one that the caller has.
-func (p published) send(c *call) {
+// Documents are handed out to strangers: so many at once, and none for longer than
+// it takes on a poor line. Whoever reads slower, or not at all, holds no more.
+const (
+	maxHanded   = 64
+	handingTime = 15 * time.Second
+)
+
+// hand answers with a document, or that it is the one that the caller has.
+func (g *gateway) hand(c *call, p published) error {
 	h := c.w.Header()
-	h.Set("Content-Type", p.contentType)
 	h.Set("Cache-Control", keptFor)
 	h.Set("ETag", p.tag)
-	http.ServeContent(c.w, c.r, "", time.Time{}, bytes.NewReader(p.content))
+	if slices.ContainsFunc(strings.Split(c.r.Header.Get("If-None-Match"), ","), func(tag string) bool {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		return tag == p.tag || tag == "*"
+	}) {
+		c.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	if !g.handing.TryAcquire(1) {
+		h.Del("Cache-Control")
+		h.Del("ETag")
+		return errBusy()
+	}
+	defer g.handing.Release(1)
+	deadline := time.Now().Add(handingTime) // of a connection, which goes by no other clock
+	if err := http.NewResponseController(c.w).SetWriteDeadline(deadline); err != nil {
+		return fault.Internal(fmt.Errorf("set the time to hand a document out: %w", err))
+	}
+	c.send(http.StatusOK, p.contentType, p.content)
+	return nil
 }
 
 // xsdKey is what a caller may ask of an XML schema.
@@ -109,8 +132,7 @@ func (g *gateway) xsd(_ context.Context, c *call) error {
 	if err != nil {
 		return fault.Internal(err)
 	}
-	schemas[key].send(c)
-	return nil
+	return g.hand(c, schemas[key])
 }
 
 // openAPI hands out the document of OpenAPI.
@@ -119,15 +141,14 @@ func (g *gateway) openAPI(_ context.Context, c *call) error {
 	if err != nil {
 		return fault.Internal(err)
 	}
-	document.send(c)
-	return nil
+	return g.hand(c, document)
 }
 
 // xsdRequest reads which schema is asked for.
 func xsdRequest(u *url.URL) (xsdKey, error) {
-	query, err := url.ParseQuery(u.RawQuery)
+	query, err := queryOf(u)
 	if err != nil {
-		return xsdKey{}, errQuery(nil).Because(err)
+		return xsdKey{}, err
 	}
 	var findings []*packetv1.Finding
 	word := func(name string, allowed []string) string {
