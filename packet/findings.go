@@ -51,9 +51,12 @@ func (e *InvalidError) Error() string {
 // Unwrap returns ErrUnknownPacket where that is why; nil else.
 func (e *InvalidError) Unwrap() error { return e.cause }
 
-// maxFindings is how many violations and how many warnings one packet gets; what
-// is beyond is counted.
-const maxFindings = 1000
+// A packet gets so many violations and so many warnings, and so many bytes of each;
+// what is beyond is counted.
+const (
+	maxFindings     = 1000
+	maxFindingBytes = 128 << 10
+)
 
 // maxSent is how much of what was sent a finding repeats, in characters.
 const maxSent = 80
@@ -75,32 +78,45 @@ type remark struct {
 }
 
 // refuse reports a violation.
-func (r *reading) refuse(field string, offset int, m remark) {
+func (r *reading) refuse(where locus, offset int, m remark) {
 	r.violations++
-	r.add(r.violations, packetv1.Severity_SEVERITY_ERROR, field, offset, m)
+	r.add(&r.shownViolations, packetv1.Severity_SEVERITY_ERROR, where, offset, m)
 }
 
 // tolerate reports a liberty that was taken; a violation, in strict reading.
-func (r *reading) tolerate(field string, offset int, m remark) {
+func (r *reading) tolerate(where locus, offset int, m remark) {
 	if r.options.Strict {
-		r.refuse(field, offset, m)
+		r.refuse(where, offset, m)
 		return
 	}
-	r.hint(field, offset, m)
+	r.hint(where, offset, m)
 }
 
 // hint reports what is suspect and may well be right: a warning, in strict reading
 // too.
-func (r *reading) hint(field string, offset int, m remark) {
+func (r *reading) hint(where locus, offset int, m remark) {
 	r.warnings++
-	r.add(r.warnings, packetv1.Severity_SEVERITY_WARNING, field, offset, m)
+	r.add(&r.shownWarnings, packetv1.Severity_SEVERITY_WARNING, where, offset, m)
 }
 
-// add keeps a finding; count is how many there are of its severity.
-func (r *reading) add(count int, severity packetv1.Severity, field string, offset int, m remark) {
-	if count > maxFindings {
+// showing is what is shown of the findings of one severity.
+type showing struct {
+	count, bytes int
+	full         bool
+}
+
+// add keeps a finding, while there is room for those of its severity. What it says
+// is only written for those that are kept: of the others there may be very many.
+func (r *reading) add(shown *showing, severity packetv1.Severity, where locus, offset int, m remark) {
+	if shown.full {
 		return
 	}
+	field := r.fieldOf(where)
+	shown.bytes += len(field) + len(m.sent) + len(m.understood) + len(m.text.en) + len(m.text.vi)
+	if shown.full = shown.count == maxFindings || shown.count > 0 && shown.bytes > maxFindingBytes; shown.full {
+		return
+	}
+	shown.count++
 	r.found = append(r.found, found{offset, &packetv1.Finding{
 		Severity: severity, Field: field, Rule: m.rule, Sent: m.sent, Understood: m.understood,
 		MessageEn: m.text.en, MessageVi: m.text.vi,
@@ -122,8 +138,8 @@ func (r *reading) result() ([]*packetv1.Finding, error) {
 		}
 		findings = append(findings, f.finding)
 	}
-	if r.violations > maxFindings || r.warnings > maxFindings {
-		t := textMore(max(r.violations-maxFindings, 0), max(r.warnings-maxFindings, 0))
+	if more := r.violations + r.warnings - len(r.found); more > 0 {
+		t := textMore(r.violations-r.shownViolations.count, r.warnings-r.shownWarnings.count)
 		findings = append(findings, &packetv1.Finding{
 			Severity: packetv1.Severity_SEVERITY_WARNING, Field: r.path(0), Rule: ruleFindings, MessageEn: t.en, MessageVi: t.vi,
 		})
@@ -168,6 +184,8 @@ func shown(sent string, personal bool) string {
 	return cut(sent)
 }
 
+// cut returns the beginning of a text, in memory of its own: findings outlive what
+// was read.
 func cut(s string) string {
 	count := 0
 	for i := range s {
@@ -175,5 +193,5 @@ func cut(s string) string {
 			return strings.ToValidUTF8(s[:i], "\uFFFD") + "…"
 		}
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	return strings.Clone(strings.ToValidUTF8(s, "\uFFFD"))
 }

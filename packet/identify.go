@@ -68,7 +68,7 @@ func (c *Codec) Identify(content []byte) (packetv1.PacketType, exchangev1.Format
 // unknownPacket reports that a text is none of the packets.
 func (r *reading) unknownPacket(offset int, sent string, t text) {
 	r.cause = ErrUnknownPacket
-	r.refuse(cut(sent), offset, remark{rule: ruleUnknownPacket, text: t, sent: cut(sent)})
+	r.refuse(locus{step: -1, name: cut(sent)}, offset, remark{rule: ruleUnknownPacket, text: t, sent: cut(sent)})
 }
 
 func (c *Codec) identifyXML(r *reading, content []byte) packetv1.PacketType {

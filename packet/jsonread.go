@@ -59,7 +59,7 @@ func (j *jsonReader) wrapped(fr *frame) bool {
 		return false
 	}
 	name, offset := j.scan.member()
-	j.tolerate(j.path(0), offset, remark{rule: ruleWrapper, text: textWrapper(), sent: cut(name)})
+	j.tolerate(locus{}, offset, remark{rule: ruleWrapper, text: textWrapper(), sent: cut(name)})
 	j.scan.peek()
 	j.scan.enter('{')
 	j.members(fr)
@@ -93,7 +93,7 @@ func (j *jsonReader) members(fr *frame) {
 		}
 		where := &stray{step: fr.step, name: name}
 		if unknown[name] {
-			j.duplicate(j.strayPath(where), offset, name)
+			j.duplicate(locus{stray: where}, offset, name)
 		} else if unknown == nil {
 			unknown = map[string]bool{}
 		}
@@ -109,14 +109,14 @@ func (j *jsonReader) members(fr *frame) {
 }
 
 // duplicate reports a member that comes twice.
-func (j *jsonReader) duplicate(path string, offset int, name string) {
-	j.refuse(path, offset, remark{rule: ruleDuplicate, text: textDuplicate(cut(name))})
+func (j *jsonReader) duplicate(at locus, offset int, name string) {
+	j.refuse(at, offset, remark{rule: ruleDuplicate, text: textDuplicate(cut(name))})
 }
 
 // member reads the value of a field.
 func (j *jsonReader) member(fr *frame, f *field, offset int) {
 	if fr.seen&f.bit() != 0 {
-		j.duplicate(j.path(fr.step)+"."+f.name, offset, f.name)
+		j.duplicate(locus{step: fr.step, name: f.name}, offset, f.name)
 		j.scan.skip()
 		return
 	}
@@ -208,7 +208,7 @@ func (j *jsonReader) unknown(where *stray) *packetv1.UnknownElement {
 			name, offset := j.scan.member()
 			member := where.inside(name)
 			if seen[name] && j.scan.defect == nil {
-				j.duplicate(j.strayPath(member), offset, name)
+				j.duplicate(locus{stray: member}, offset, name)
 			}
 			seen[name] = true
 			u.Children = append(u.Children, j.unknown(member))
@@ -249,7 +249,7 @@ func (j *jsonReader) leaf(where *stray, u *packetv1.UnknownElement) {
 		u.Kind, u.Text = packetv1.UnknownElement_KIND_NULL, ""
 	default:
 		if !legal(v.text) {
-			j.refuse(j.strayPath(where), offset, remark{rule: ruleCharacter, text: textCharacter()})
+			j.refuse(locus{stray: where}, offset, remark{rule: ruleCharacter, text: textCharacter()})
 		}
 	}
 }

@@ -103,7 +103,7 @@ func (p *protobufReader) message(s *message, m record, at, depth int) {
 // later reports fields of later versions: XML and JSON will not have them.
 func (p *protobufReader) later(m proto.Message, at int) {
 	if len(m.ProtoReflect().GetUnknown()) > 0 {
-		p.tolerate(p.path(at), 0, remark{rule: ruleProtobuf, text: p.say(textWire())})
+		p.tolerate(locus{step: at}, 0, remark{rule: ruleProtobuf, text: p.say(textWire())})
 	}
 }
 
@@ -193,13 +193,13 @@ func (p *protobufReader) datetime(at int, m record) {
 // those of fields, and what they hold must be what they say.
 func (p *protobufReader) unknowns(s *message, m record, at, depth int) {
 	for _, u := range keptOf(s, m).all {
-		path := p.strayPath(&stray{step: at, name: u.GetName()})
+		where := locus{stray: &stray{step: at, name: u.GetName()}}
 		known, _ := s.find(u.GetName())
 		if known != nil || !p.unknown(u, at, depth+1) {
-			p.refuse(path, 0, remark{rule: ruleUnknown, text: textBadUnknown(), sent: cut(u.GetName())})
+			p.refuse(where, 0, remark{rule: ruleUnknown, text: textBadUnknown(), sent: cut(u.GetName())})
 			continue
 		}
-		p.tolerate(path, 0, remark{rule: ruleUnknown, text: p.say(textUnknown(s.name)), sent: cut(u.GetName())})
+		p.tolerate(where, 0, remark{rule: ruleUnknown, text: p.say(textUnknown(s.name)), sent: cut(u.GetName())})
 	}
 }
 

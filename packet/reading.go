@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,8 +37,11 @@ type reading struct {
 	trail    []leg  // to the part whose rules are applied
 	scope    *scope // of that part
 	found    []found
-	// violations and warnings count the findings, also those that are not kept.
-	violations, warnings int
+	// violations and warnings count the findings, also those that are not shown.
+	violations, warnings           int
+	shownViolations, shownWarnings showing
+	// searches counts those for a step before there are places.
+	searches int
 	// searched counts how often a name was looked for that may have been meant.
 	searched int
 	// stopped is set where the rest of the text could not be read.
@@ -109,6 +113,9 @@ func (s *step) spot() spot { return spot{parent: s.parent, index: s.index, field
 // Looking for every step of a long packet must not take the square of its length.
 func (r *reading) lookup(parent int, f *field, index int) int {
 	if r.places == nil {
+		if r.searches++; r.searches <= fewSearches {
+			return r.search(spot{parent: int32(parent), index: int32(index), field: f.number}) //nolint:gosec // of a list in memory
+		}
 		r.places = make(map[spot]int32, len(r.steps))
 		for at := 1; at < len(r.steps); at++ { // of several, the last is the one that was kept
 			r.places[r.steps[at].spot()] = int32(at) //nolint:gosec // at most maxElements and what they lack
@@ -116,6 +123,20 @@ func (r *reading) lookup(parent int, f *field, index int) int {
 	}
 	if at, ok := r.places[spot{parent: int32(parent), index: int32(index), field: f.number}]; ok { //nolint:gosec // of a list in memory
 		return int(at)
+	}
+	return -1
+}
+
+// fewSearches is how many steps are searched for one by one before a map of all is
+// worth its while.
+const fewSearches = 8
+
+// search returns the last step of a spot; -1 where there is none.
+func (r *reading) search(of spot) int {
+	for at := len(r.steps) - 1; at > 0; at-- {
+		if r.steps[at].spot() == of {
+			return at
+		}
 	}
 	return -1
 }
@@ -147,23 +168,45 @@ func (r *reading) personal(at int) bool {
 	return f != nil && f.Personal
 }
 
+// locus is where a finding is: at a step; at a name, in the message of a step or, where
+// step is negative, by itself; or at an element that the standard does not know.
+type locus struct {
+	step  int
+	name  string
+	stray *stray
+}
+
+// fieldOf spells where a finding is.
+func (r *reading) fieldOf(where locus) string {
+	switch {
+	case where.stray != nil:
+		return r.strayPath(where.stray)
+	case where.step < 0:
+		return where.name
+	case where.name != "":
+		return r.path(where.step) + "." + where.name
+	default:
+		return r.path(where.step)
+	}
+}
+
 // fail reports that the value at a step is refused. What was sent is masked
 // where it is about a person.
 func (r *reading) fail(at int, rule, sent string, t text) {
 	r.steps[at].failed = true
-	r.refuse(r.path(at), r.steps[at].offset, remark{rule: rule, text: t, sent: shown(sent, r.personal(at))})
+	r.refuse(locus{step: at}, r.steps[at].offset, remark{rule: rule, text: t, sent: shown(sent, r.personal(at))})
 }
 
 // warn reports a liberty that was taken with the value at a step.
 func (r *reading) warn(at int, rule, sent, understood string, t text) {
 	personal := r.personal(at)
-	r.tolerate(r.path(at), r.steps[at].offset, remark{rule: rule, text: t, sent: shown(sent, personal), understood: shown(understood, personal)})
+	r.tolerate(locus{step: at}, r.steps[at].offset, remark{rule: rule, text: t, sent: shown(sent, personal), understood: shown(understood, personal)})
 }
 
 // stop reports what makes the rest unreadable.
 func (r *reading) stop(d *defect) {
 	r.stopped = true
-	r.refuse(r.path(0), d.offset, remark{rule: d.rule, text: d.text})
+	r.refuse(locus{}, d.offset, remark{rule: d.rule, text: d.text})
 }
 
 // frame is a message that is being read.
@@ -190,7 +233,7 @@ func (r *reading) known(fr *frame, name string, offset int) *field {
 	if spelt == spelledInOtherCase {
 		said.rule, said.text = ruleCase, r.say(textCase(f.name))
 	}
-	r.tolerate(r.path(fr.step)+"."+f.name, offset, said)
+	r.tolerate(locus{step: fr.step, name: f.name}, offset, said)
 	return f
 }
 
@@ -217,7 +260,7 @@ func (r *reading) begin(fr *frame, f *field, offset int) (at int, ok bool) {
 	if f.repeated {
 		index = fr.message.size(f)
 	} else if fr.seen&f.bit() != 0 {
-		r.refuse(r.path(fr.step)+"."+f.name, offset, remark{rule: ruleRepeated, text: textRepeated(f.name)})
+		r.refuse(locus{step: fr.step, name: f.name}, offset, remark{rule: ruleRepeated, text: textRepeated(f.name)})
 		return 0, false
 	}
 	fr.seen |= f.bit()
@@ -236,7 +279,7 @@ func (r *reading) keep(fr *frame, u *packetv1.UnknownElement, offset int) {
 	case closest != "":
 		t = textNear(fr.table.name, closest)
 	}
-	r.tolerate(r.strayPath(&stray{step: fr.step, name: u.GetName()}), offset, remark{rule: ruleUnknown, text: r.say(t), sent: cut(u.GetName())})
+	r.tolerate(locus{stray: &stray{step: fr.step, name: u.GetName()}}, offset, remark{rule: ruleUnknown, text: r.say(t), sent: cut(u.GetName())})
 	if fr.last != nil {
 		u.After = fr.last.name
 	}
@@ -275,22 +318,27 @@ type stray struct {
 // inside returns where an element in s stands.
 func (s *stray) inside(name string) *stray { return &stray{around: s, step: s.step, name: name} }
 
-// strayPath spells where an unknown element stands, by the names that were sent.
+// strayPath spells where an unknown element stands, by the names that were sent; of
+// very deep ones, by the first and the last.
 func (r *reading) strayPath(s *stray) string {
-	around := ""
-	if s.around == nil {
-		around = r.path(s.step)
-	} else {
-		around = r.strayPath(s.around)
+	const most, last = 6, 2
+	var names []string // from the inside
+	step := s.step
+	for ; s != nil; s = s.around {
+		switch {
+		case s.item:
+			names = append(names, "["+strconv.Itoa(s.index)+"]")
+		case s.name == "":
+			names = append(names, `.""`)
+		default:
+			names = append(names, "."+cut(s.name))
+		}
 	}
-	switch {
-	case s.item:
-		return around + "[" + strconv.Itoa(s.index) + "]"
-	case s.name == "":
-		return around + `.""`
-	default:
-		return around + "." + cut(s.name)
+	slices.Reverse(names)
+	if len(names) > most {
+		names = slices.Concat(names[:most-last], []string{".…"}, names[len(names)-last:])
 	}
+	return r.path(step) + strings.Join(names, "")
 }
 
 // bounded reports a text of an unknown element that is longer than allowed.
@@ -298,7 +346,7 @@ func (r *reading) bounded(where *stray, offset int, u *packetv1.UnknownElement) 
 	if len(u.GetText()) <= r.options.TextBytes {
 		return
 	}
-	r.refuse(r.strayPath(where), offset, remark{rule: ruleText, text: textTooLong(r.options.TextBytes)})
+	r.refuse(locus{stray: where}, offset, remark{rule: ruleText, text: textTooLong(r.options.TextBytes)})
 }
 
 // close ends a message: it reports what is missing and stores what is unknown.
@@ -315,7 +363,11 @@ func (r *reading) close(fr *frame) {
 		}
 		at := r.enter(fr.step, f, index, r.steps[fr.step].offset)
 		r.steps[at].failed = true
-		r.refuse(r.path(at), r.steps[at].offset, remark{rule: ruleRequired, text: textRequired(f)})
+		if r.shownViolations.full {
+			r.violations++
+			continue
+		}
+		r.refuse(locus{step: at}, r.steps[at].offset, remark{rule: ruleRequired, text: textRequired(f)})
 	}
 	fr.settle()
 }

@@ -67,14 +67,14 @@ func (r *reading) broken(s *message, m record, rule *rule) {
 		said.sent = shown(m.spell(f), f.Personal)
 	}
 	if known.GetHint() {
-		r.hint(r.path(at), r.steps[at].offset, said)
+		r.hint(locus{step: at}, r.steps[at].offset, said)
 		return
 	}
 	if known.GetWarning() {
-		r.tolerate(r.path(at), r.steps[at].offset, said)
+		r.tolerate(locus{step: at}, r.steps[at].offset, said)
 		return
 	}
-	r.refuse(r.path(at), r.steps[at].offset, said)
+	r.refuse(locus{step: at}, r.steps[at].offset, said)
 	if rule.field == nil && f != nil {
 		r.steps[at].failed = true
 	}

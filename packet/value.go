@@ -66,7 +66,7 @@ func (r *reading) null(f *field, at int) (value, bool) {
 // noNumber reports a number that is not there, in the form in which that is
 // written here: strict reading says so too, and does not refuse.
 func (r *reading) noNumber(f *field, at int, sent string) {
-	r.hint(r.path(at), r.steps[at].offset, remark{rule: ruleAbsent, text: textAbsent(f).taken, sent: sent})
+	r.hint(locus{step: at}, r.steps[at].offset, remark{rule: ruleAbsent, text: textAbsent(f).taken, sent: sent})
 }
 
 // empty reads an empty element of a type that has no empty value.

@@ -27,7 +27,7 @@ func newXMLReader(r *reading, content []byte) xmlReader {
 func readXML(r *reading, s *message, m record, content []byte) {
 	x := newXMLReader(r, content)
 	if x.scan.misspelt != "" {
-		x.tolerate(x.path(0), 0, remark{rule: ruleEncoding, text: x.say(textMisspelt()), sent: x.scan.misspelt, understood: encodingUTF8})
+		x.tolerate(locus{}, 0, remark{rule: ruleEncoding, text: x.say(textMisspelt()), sent: x.scan.misspelt, understood: encodingUTF8})
 	}
 	for {
 		switch t := x.scan.next(); t.kind {
@@ -55,15 +55,15 @@ func (x *xmlReader) root(s *message, t xmlToken) bool {
 	x.steps[0].offset = t.offset
 	name := x.local(0, t)
 	if len(x.scan.attributes) > 0 {
-		x.attributes(x.path(0))
+		x.attributes(locus{})
 	}
 	switch {
 	case name == s.name:
 	case strings.EqualFold(name, s.name):
-		x.tolerate(s.name, t.offset, remark{rule: ruleCase, text: x.say(textCase(s.name)), sent: cut(name), understood: s.name})
+		x.tolerate(locus{}, t.offset, remark{rule: ruleCase, text: x.say(textCase(s.name)), sent: cut(name), understood: s.name})
 	default:
 		x.stopped = true
-		x.refuse(cut(name), t.offset, remark{rule: ruleRoot, text: textRoot(s.name), sent: cut(name)})
+		x.refuse(locus{step: -1, name: cut(name)}, t.offset, remark{rule: ruleRoot, text: textRoot(s.name), sent: cut(name)})
 		return false
 	}
 	return true
@@ -83,19 +83,19 @@ func (x *xmlReader) local(at int, t xmlToken) string {
 	}
 	if !x.prefixed {
 		x.prefixed = true
-		x.tolerate(x.path(at), t.offset, remark{rule: rulePrefix, text: x.say(textPrefix()), sent: cut(t.name), understood: cut(name)})
+		x.tolerate(locus{step: at}, t.offset, remark{rule: rulePrefix, text: x.say(textPrefix()), sent: cut(t.name), understood: cut(name)})
 	}
 	return name
 }
 
-// attributes reports the attributes of the element at a path.
-func (x *xmlReader) attributes(path string) {
+// attributes reports the attributes of the last start tag, which is at a locus.
+func (x *xmlReader) attributes(at locus) {
 	for _, a := range x.scan.attributes {
 		rule, t := ruleAttribute, textAttribute(cut(a.name))
 		if a.name == "xmlns" || strings.HasPrefix(a.name, "xmlns:") {
 			rule, t = ruleNamespace, textNamespace(cut(a.name))
 		}
-		x.tolerate(path, a.offset, remark{rule: rule, text: x.say(t), sent: cut(a.name)})
+		x.tolerate(at, a.offset, remark{rule: rule, text: x.say(t), sent: cut(a.name)})
 	}
 }
 
@@ -113,7 +113,7 @@ func (x *xmlReader) message(fr *frame) {
 		case xmlText:
 			if !mixed && !isBlank(t.text) {
 				mixed = true
-				x.mixed(x.path(fr.step), t)
+				x.mixed(locus{step: fr.step}, t)
 			}
 		case xmlEnd:
 			x.close(fr)
@@ -128,9 +128,9 @@ func (x *xmlReader) message(fr *frame) {
 
 // mixed reports text where only elements are allowed. What it says is not
 // repeated: it may be about a person.
-func (x *xmlReader) mixed(path string, t xmlToken) {
+func (x *xmlReader) mixed(at locus, t xmlToken) {
 	offset := t.offset + len(t.text) - len(strings.TrimLeft(t.text, " \t\r\n"))
-	x.refuse(path, offset, remark{rule: ruleMixed, text: textMixed(), sent: shown(trim(t.text), true)})
+	x.refuse(at, offset, remark{rule: ruleMixed, text: textMixed(), sent: shown(trim(t.text), true)})
 }
 
 // element reads one element of a message.
@@ -148,10 +148,10 @@ func (x *xmlReader) element(fr *frame, t xmlToken) {
 		return
 	}
 	if len(x.scan.attributes) > 0 {
-		x.attributes(x.path(at))
+		x.attributes(locus{step: at})
 	}
 	if last != nil && last.index > f.index {
-		x.tolerate(x.path(at), t.offset, remark{rule: ruleOrder, text: x.say(textOrder(last.name)), sent: last.name + ", " + f.name, understood: f.name + ", " + last.name})
+		x.tolerate(locus{step: at}, t.offset, remark{rule: ruleOrder, text: x.say(textOrder(last.name)), sent: last.name + ", " + f.name, understood: f.name + ", " + last.name})
 	}
 	if f.kind == kindPart {
 		x.part(fr, f, at)
@@ -177,7 +177,7 @@ func (x *xmlReader) expected(fr *frame) bool {
 		at++
 	}
 	f := fr.ahead(s.text[at:])
-	if f == nil || s.closing || s.elements == maxElements || len(s.open) == maxDepth {
+	if f == nil || s.closing || s.defect != nil || s.elements == maxElements || len(s.open) == maxDepth {
 		if !s.closing && strings.HasPrefix(s.text[at:], "</") {
 			s.at = at // only white space was passed over
 		}
@@ -303,7 +303,7 @@ func (x *xmlReader) skip() {
 // unknown reads an element that the standard does not know, with all it holds.
 func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
 	if len(x.scan.attributes) > 0 {
-		x.attributes(x.strayPath(where))
+		x.attributes(locus{stray: where})
 	}
 	u := &packetv1.UnknownElement{Name: strings.Clone(where.name)}
 	var content strings.Builder
@@ -324,7 +324,7 @@ func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
 				u.Kind, u.Text = packetv1.UnknownElement_KIND_OBJECT, ""
 			}
 			if text.text != "" && len(u.Children) > 0 {
-				x.mixed(x.strayPath(where), text)
+				x.mixed(locus{stray: where}, text)
 			}
 			x.bounded(where, t.offset, u)
 			return u
