@@ -85,16 +85,17 @@ func (c *Codec) Decode(typ packetv1.PacketType, format exchangev1.Format, conten
 // DecodeMessage reads into m any message that has a document option, and returns
 // the warnings. What m held before is lost. Errors are those of Decode.
 func (c *Codec) DecodeMessage(m proto.Message, format exchangev1.Format, content []byte) ([]*packetv1.Finding, error) {
-	s, err := c.tableOf(m)
+	s, r, err := c.tableOf(m)
 	if err != nil {
 		return nil, err
 	}
 	proto.Reset(m)
-	return c.decode(s, recordOf(m), format, content)
+	return c.decode(s, r, format, content)
 }
 
 // Encode writes a message in the standard's order and spelling. The message has
-// to be one that Decode would accept; what XML and JSON cannot say is an error.
+// to be one that Decode would accept: one without a date that it must have is an
+// error, and a character that XML or UTF-8 does not have is written U+FFFD.
 func (c *Codec) Encode(m proto.Message, format exchangev1.Format) ([]byte, error) {
 	return c.Append(nil, m, format)
 }
@@ -102,16 +103,14 @@ func (c *Codec) Encode(m proto.Message, format exchangev1.Format) ([]byte, error
 // Append writes as Encode does, to the end of b, and returns it; nil with an error.
 // Who writes many messages and has done with each before the next saves the room.
 func (c *Codec) Append(b []byte, m proto.Message, format exchangev1.Format) ([]byte, error) {
-	s, err := c.tableOf(m)
+	s, r, err := c.tableOf(m)
 	if err != nil {
 		return nil, err
 	}
 	switch format {
 	case exchangev1.Format_FORMAT_XML:
-		r := recordOf(m)
 		return writeXML(slices.Grow(b, len(xmlDeclaration)+r.room(s)), s, r)
 	case exchangev1.Format_FORMAT_JSON:
-		r := recordOf(m)
 		return writeJSON(slices.Grow(b, len(xmlDeclaration)+r.room(s)), s, r)
 	case exchangev1.Format_FORMAT_PROTOBUF:
 		b, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend(b, m)
@@ -124,16 +123,21 @@ func (c *Codec) Append(b []byte, m proto.Message, format exchangev1.Format) ([]b
 	}
 }
 
-func (c *Codec) tableOf(m proto.Message) (*message, error) {
+// tableOf returns the table of a message and its record.
+func (c *Codec) tableOf(m proto.Message) (*message, record, error) {
 	if m == nil || !m.ProtoReflect().IsValid() {
-		return nil, fmt.Errorf("no message")
+		return nil, record{}, fmt.Errorf("no message")
 	}
 	name := m.ProtoReflect().Descriptor().FullName()
 	s, ok := c.schema[name]
 	if !ok {
-		return nil, fmt.Errorf("%s is not an official document", name)
+		return nil, record{}, fmt.Errorf("%s is not an official document", name)
 	}
-	return s, nil
+	r, ok := s.record(m)
+	if !ok {
+		return nil, record{}, fmt.Errorf("%s is a %T; only messages of generated code are read and written", name, m)
+	}
+	return s, r, nil
 }
 
 func (c *Codec) decode(s *message, m record, format exchangev1.Format, content []byte) ([]*packetv1.Finding, error) {

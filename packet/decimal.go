@@ -90,7 +90,7 @@ func isNoNumber(s string) bool {
 		return false
 	}
 	switch strings.ToLower(strings.TrimLeft(s, "+-")) {
-	case "", "nan", "inf", "infinity", "∞":
+	case "", "nan", "nan(ind)", "inf", "infinity", "∞":
 		return s != "+" && s != "-"
 	default:
 		return false

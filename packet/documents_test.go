@@ -107,9 +107,13 @@ func heavies(t testing.TB, codec *packet.Codec, m *packetv1.MSyncDocument) []hea
 		a.Base64 = lines(a.GetBase64(), 76)
 	}
 	inXML, inJSON := encode(t, codec, m, xmlFormat), encode(t, codec, m, jsonFormat)
+	inLines := bytes.ReplaceAll(encode(t, codec, wrapped, xmlFormat), []byte("&#xD;\n"), []byte("\r\n"))
 	return []heavy{
+		{"XML with comments", xmlFormat, bytes.ReplaceAll(inXML, []byte("AAAA"), []byte("AA<!-- -->AA"))},
+		{"XML in lines, one with a reference", xmlFormat, bytes.Replace(inLines, []byte("\r\n"), []byte("&#10;"), 1)},
+		{"XML in CDATA, in lines", xmlFormat, inCDATA(inLines)},
 		{"XML", xmlFormat, inXML},
-		{"XML in lines", xmlFormat, bytes.ReplaceAll(encode(t, codec, wrapped, xmlFormat), []byte("&#xD;\n"), []byte("\r\n"))},
+		{"XML in lines", xmlFormat, inLines},
 		{"JSON", jsonFormat, inJSON},
 		{"JSON in lines", jsonFormat, encode(t, codec, wrapped, jsonFormat)},
 		{"JSON with escaped solidi", jsonFormat, bytes.ReplaceAll(inJSON, []byte("/"), []byte(`\/`))},
@@ -126,4 +130,29 @@ func lines(s string, width int) string {
 	}
 	b.WriteString(s)
 	return b.String()
+}
+
+// inCDATA puts the Base64 of a document into sections of 64 KiB, as some programs
+// write what they stream.
+func inCDATA(document []byte) []byte {
+	const opening, closing, piece = "<Base64>", "</Base64>", 64 << 10
+	var b bytes.Buffer
+	for rest := document; ; {
+		before, after, found := bytes.Cut(rest, []byte(opening))
+		b.Write(before)
+		if !found {
+			return b.Bytes()
+		}
+		text, behind, _ := bytes.Cut(after, []byte(closing))
+		b.WriteString(opening)
+		for len(text) > 0 {
+			n := min(piece, len(text))
+			b.WriteString("<![CDATA[")
+			b.Write(text[:n])
+			b.WriteString("]]>")
+			text = text[n:]
+		}
+		b.WriteString(closing)
+		rest = behind
+	}
 }

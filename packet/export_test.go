@@ -25,7 +25,8 @@ func (c *Codec) ReadAlone(typ packetv1.PacketType, content []byte) (proto.Messag
 // the compiled rules say, before a finding is made of it.
 func (c *Codec) Broken(m proto.Message) []string {
 	s := c.schema[m.ProtoReflect().Descriptor().FullName()]
-	return broken(s, recordOf(m), s.name)
+	r, _ := s.record(m)
+	return broken(s, r, s.name)
 }
 
 func broken(s *message, m record, path string) []string {
@@ -69,7 +70,8 @@ func CompileCEL(expression string, m proto.Message) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return holds(&scope{record: recordOf(m)}), nil
+	r, _ := all[m.ProtoReflect().Descriptor().FullName()].record(m)
+	return holds(&scope{record: r}), nil
 }
 
 // Tabulated decides by the table of a pattern whether a text matches; false for

@@ -19,7 +19,7 @@ func newJSONReader(r *reading, content []byte) jsonReader {
 		src.text = ""
 	}
 	r.text, r.located, r.json = src.text, true, true
-	return jsonReader{reading: r, scan: jsonScanner{text: src.text, broken: src.broken}}
+	return jsonReader{reading: r, scan: jsonScanner{text: src.text, broken: src.broken, limit: r.options.TextBytes}}
 }
 
 // readJSON reads a whole text into m.

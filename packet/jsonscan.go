@@ -15,6 +15,7 @@ type jsonScanner struct {
 	defect *defect
 	depth  int
 	values int
+	limit  int // bytes of a string that may be needed; of longer ones, some more are kept
 }
 
 // fail stops scanning.
@@ -123,7 +124,9 @@ func (s *jsonScanner) member() (name string, offset int) {
 		return "", s.at
 	}
 	offset = s.at
-	name = s.str()
+	if name = s.str(); len(name) > maxNameBytes {
+		s.fail(offset, ruleName, textName())
+	}
 	if s.defect == nil && !s.take(':') {
 		s.syntax(s.at, "a colon is expected", "phải là dấu hai chấm")
 	}
@@ -162,7 +165,7 @@ func controlAt(s string) int {
 // escaped takes a string whose text begins at start, and that may hold anything.
 func (s *jsonScanner) escaped(start int) string {
 	var b strings.Builder
-	b.Grow(s.unescapedSize(start))
+	b.Grow(min(s.unescapedSize(start), s.limit+1))
 	s.at = start
 	for s.at < len(s.text) {
 		switch c := s.text[s.at]; {
@@ -174,14 +177,16 @@ func (s *jsonScanner) escaped(start int) string {
 			if !ok {
 				return ""
 			}
-			b.WriteRune(char)
+			if b.Len() <= s.limit {
+				b.WriteRune(char)
+			}
 		case c < ' ':
 			s.syntax(s.at, "control characters in a string have to be escaped", "ký tự điều khiển trong chuỗi phải viết dạng thoát")
 			return ""
 		default:
 			from := s.at
 			s.at = s.plainEnd(from)
-			b.WriteString(s.text[from:s.at])
+			b.WriteString(s.text[from : from+min(s.at-from, max(s.limit+1-b.Len(), 0))])
 		}
 	}
 	s.syntax(len(s.text), "", "")
@@ -274,7 +279,7 @@ func (s *jsonScanner) scalar() scalar {
 	}{
 		{"true", formBoolean}, {"false", formBoolean}, {"null", formNull},
 		// No JSON, but what programs write for 0/0.
-		{"NaN", formNumber}, {"Infinity", formNumber},
+		{"NaN", formNumber}, {"nan", formNumber}, {"Infinity", formNumber}, {"inf", formNumber},
 	} {
 		if strings.HasPrefix(s.text[s.at:], word.text) && !isWordAt(s.text, s.at+len(word.text)) {
 			s.at += len(word.text)
@@ -290,9 +295,11 @@ func isWordAt(s string, at int) bool { return at < len(s) && isWordByte(s[at]) }
 // number takes a number as its text.
 func (s *jsonScanner) number() string {
 	start := s.at
-	if strings.HasPrefix(s.text[s.at:], "-Infinity") {
-		s.at += len("-Infinity")
-		return s.text[start:s.at]
+	for _, none := range []string{"-Infinity", "-inf", "-NaN", "-nan(ind)", "-nan"} {
+		if strings.HasPrefix(s.text[s.at:], none) && !isWordAt(s.text, s.at+len(none)) {
+			s.at += len(none)
+			return s.text[start:s.at]
+		}
 	}
 	for s.at < len(s.text) && (isWordByte(s.text[s.at]) || strings.IndexByte("+-.", s.text[s.at]) >= 0) {
 		s.at++

@@ -6,10 +6,13 @@ package packet_test
 
 import (
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	"github.com/lienthong/lienthong/packet"
 )
 
@@ -61,6 +64,66 @@ func TestMemoryOfALargePacketIsBounded(t *testing.T) { //nolint:paralleltest // 
 		}
 		if got := share(allocated(t, written), len(h.content)); got > memoryBar {
 			t.Errorf("%s: writing takes %.2f of its size, want at most %.0f", h.name, got, memoryBar)
+		}
+	}
+}
+
+// TestRefusingTakesNoMoreMemoryThanReading: what is far beyond a limit is not built
+// first and refused then.
+func TestRefusingTakesNoMoreMemoryThanReading(t *testing.T) { //nolint:paralleltest // it counts what is allocated anywhere
+	const size = 16 << 20
+	codec := codecWith(t, packet.Options{TextBytes: 1024})
+	long := strings.Repeat("a", size)
+	for name, content := range map[string]string{
+		"XML with a reference": "<MResult><Message>" + long + "&amp;</Message></MResult>",
+		"XML in two pieces":    "<MResult><Message>" + long + "<!-- --><![CDATA[" + long + "]]></Message></MResult>",
+		"unknown XML":          "<MResult><Extra>" + long + "&amp;" + long + "</Extra></MResult>",
+		"JSON with an escape":  `{"Message":"` + long + `\n"}`,
+		"unknown JSON":         `{"Extra":"` + long + `\n"}`,
+	} {
+		format := xmlFormat
+		if content[0] == '{' {
+			format = jsonFormat
+		}
+		got := allocated(t, func() error {
+			_, err := codec.DecodeMessage(&packetv1.MResult{}, format, []byte(content))
+			if !slices.ContainsFunc(findingsOf(err), func(f *packetv1.Finding) bool { return f.GetRule() == "limit.text" }) {
+				t.Errorf("%s: got %v", name, err)
+			}
+			return nil
+		})
+		if most := uint64(2*len(content)) + 1<<20; got > most { // the test's copy, and the reader's
+			t.Errorf("%s: refusing %d bytes allocates %d; want at most %d", name, len(content), got, most)
+		}
+	}
+}
+
+// TestManyFindingsTakeLittleMemory: whoever sends what is wrong ten thousand times, as
+// deep as can be, does not make the hub work a thousand times as much.
+func TestManyFindingsTakeLittleMemory(t *testing.T) { //nolint:paralleltest // it counts what is allocated anywhere
+	codec := newCodec(t)
+	for name, f := range floods(t) {
+		size := 0
+		got := allocated(t, func() error {
+			p, err := codec.Decode(f.typ, f.format, f.content)
+			findings := findingsOf(err)
+			if err == nil {
+				findings = p.Warnings
+			}
+			for _, finding := range findings {
+				size += proto.Size(finding)
+			}
+			if len(findings) < 100 {
+				t.Errorf("%s: only %d findings: this is no flood", name, len(findings))
+			}
+			return nil
+		})
+		// An empty part of two bytes is a Go struct, and lacks seven fields.
+		if most := uint64(700*len(f.content)) + 4<<20; got > most {
+			t.Errorf("%s: reading %d bytes allocates %d; want at most %d", name, len(f.content), got, most)
+		}
+		if size > 400<<10 {
+			t.Errorf("%s: the findings of %d bytes are %d; want them bounded", name, len(f.content), size)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func ParseOrganisation(s string) (Organisation, error) {
 	if len(code) > maxCode {
 		return Organisation{}, fmt.Errorf("a text of %d bytes is %w", len(s), ErrOrganisation)
 	}
-	code = strings.ToUpper(code)
+	code = upper(code)
 	levels, ok := levelsOf(code)
 	if !ok {
 		return Organisation{}, fmt.Errorf("%.64q is %w", s, ErrOrganisation)
@@ -44,7 +44,18 @@ func ParseOrganisation(s string) (Organisation, error) {
 		}
 	}
 	canonical := strings.Join(levels[:used], ".")
-	return Organisation{canonical}, nil
+	return Organisation{strings.Clone(canonical)}, nil // not the whole text with it
+}
+
+// upper returns a text with its letters of ASCII in capitals. Others have none that
+// would not make another code of it.
+func upper(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' {
+			return c - 'a' + 'A'
+		}
+		return c
+	}, s)
 }
 
 // levelsOf splits a code in either spelling into its levels, the first one first;

@@ -24,9 +24,9 @@ const dossierCode = "DocCode"
 // Subject returns what order is kept for: the dossier by its DossierKey, else the
 // organisation's canonical code.
 func (p *Packet) Subject() string {
-	if p.schema != nil {
+	if m, ok := p.record(); ok {
 		if f, ok := p.schema.exact[dossierCode]; ok {
-			return strings.Clone(DossierKey(recordOf(p.Message).text(f))) // not the whole text with it
+			return strings.Clone(DossierKey(m.text(f))) // not the whole text with it
 		}
 	}
 	return p.Organisation().String()
@@ -34,20 +34,30 @@ func (p *Packet) Subject() string {
 
 // Organisation returns the level-1 organisation in charge that the packet names.
 func (p *Packet) Organisation() Organisation {
-	if p.schema == nil {
+	m, ok := p.record()
+	if !ok {
 		return Organisation{}
 	}
 	for _, f := range p.schema.fields {
 		if f.kind != kindOrganisation {
 			continue
 		}
-		o, err := ParseOrganisation(recordOf(p.Message).text(f))
+		o, err := ParseOrganisation(m.text(f))
 		if err != nil {
 			return Organisation{} // cannot be: Decode refuses such packets
 		}
 		return o
 	}
 	return Organisation{}
+}
+
+// record returns the record of the message; false for a Packet that Decode has not
+// made.
+func (p *Packet) record() (record, bool) {
+	if p.schema == nil {
+		return record{}, false
+	}
+	return p.schema.record(p.Message)
 }
 
 // StatusCode returns the meaning of a dossier status; false for unknown numbers.

@@ -18,7 +18,7 @@ type patternTable struct {
 const (
 	lost     = 0
 	started  = 1
-	maxTable = 64 // states; each character of one more may lead to another
+	maxTable = 96 // states; each character of one more may lead to another
 )
 
 func (p *patternTable) matches(s string) bool {

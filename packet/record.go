@@ -20,12 +20,23 @@ import (
 // setting a field takes it twenty times as long, which is more than all the rest of
 // reading an element.
 //
-// This file is the only one that knows. placeOf has made sure of every type that is
-// assumed here.
+// This file is the only one that knows. placeOf makes sure of the type of every
+// field, and message.record of that of every message.
 type record struct{ at unsafe.Pointer }
 
-// recordOf returns the record of a message that is not nil.
-func recordOf(m proto.Message) record { return record{reflect.ValueOf(m).UnsafePointer()} }
+// record returns the record of a message; false where it is not of the generated
+// type that the places are of: a dynamic one, nil, or one of another kind.
+func (m *message) record(of proto.Message) (record, bool) {
+	if of == nil {
+		return record{}, false
+	}
+	of = of.ProtoReflect().Interface() // out of whatever it is embedded in
+	v := reflect.ValueOf(of)
+	if v.Type() != reflect.PointerTo(m.typ) || v.IsNil() {
+		return record{}, false
+	}
+	return record{v.UnsafePointer()}, true
+}
 
 // newRecord returns the record of an empty message.
 func (m *message) newRecord() record { return record{reflect.New(m.typ).UnsafePointer()} }
@@ -40,6 +51,9 @@ func (m *message) of(r record) proto.Message {
 // message, and whether it is a pointer there; the struct tags tell which it is. It
 // is an error where it is not of the type that its kind has.
 func placeOf(typ reflect.Type, fd protoreflect.FieldDescriptor) (offset uintptr, pointer bool, err error) {
+	if _, opaque := typ.FieldByName("XXX_presence"); opaque {
+		return 0, false, fmt.Errorf("%s does not keep its fields in the open", typ)
+	}
 	for i := range typ.NumField() {
 		f := typ.Field(i)
 		if tagNumber(f.Tag.Get("protobuf")) != strconv.Itoa(int(fd.Number())) {

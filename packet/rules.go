@@ -28,6 +28,11 @@ func (m *message) compile() error {
 	if options != nil && !justRules(options.ProtoReflect(), "cel") {
 		return fmt.Errorf("%s: %w", m.desc.FullName(), errRule)
 	}
+	for i := range m.desc.Oneofs().Len() {
+		if !m.desc.Oneofs().Get(i).IsSynthetic() {
+			return fmt.Errorf("%s: %w", m.desc.Oneofs().Get(i).FullName(), errRule)
+		}
+	}
 	for _, cel := range options.GetCel() {
 		holds, err := celCompiler{table: m}.compile(cel.GetExpression())
 		if err != nil {
@@ -140,7 +145,7 @@ func (m *message) compileInteger(f *field) error {
 
 // justRules reports whether none but the named rules are set.
 func justRules(rules protoreflect.Message, names ...protoreflect.Name) bool {
-	just := true
+	just := len(rules.GetUnknown()) == 0 // rules of a later version
 	rules.Range(func(fd protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		known := false
 		for _, name := range names {

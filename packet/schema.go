@@ -160,6 +160,9 @@ func (s schema) add(desc protoreflect.MessageDescriptor) (*message, error) {
 			return nil, err
 		}
 		if isUnknowns(fd) {
+			if rules, _ := proto.GetExtension(fd.Options(), validate.E_Field).(*validate.FieldRules); rules != nil {
+				return nil, fmt.Errorf("%s: %w", fd.FullName(), errRule)
+			}
 			m.unknowns, m.keeps = offset, true
 			continue
 		}

@@ -24,6 +24,7 @@ const (
 	ruleElements     = "limit.elements"
 	ruleAttributes   = "limit.attributes"
 	ruleText         = "limit.text"
+	ruleName         = "limit.name"
 	ruleSize         = "limit.size"
 	ruleAttachment   = "limit.attachment"
 	ruleFindings     = "limit.findings"
@@ -51,6 +52,8 @@ const (
 	maxDepth      = 32
 	maxElements   = 10_000
 	maxAttributes = 16
+	maxNameBytes  = 256
+	maxPrefixes   = 16
 )
 
 func textRepeated(name string) text {
@@ -137,6 +140,10 @@ func textTooManyAttributes() text {
 
 func textTooLong(limit int) text {
 	return text{fmt.Sprintf("the text is longer than %d bytes", limit), fmt.Sprintf("nội dung dài quá %d byte", limit)}
+}
+
+func textName() text {
+	return text{fmt.Sprintf("a name is longer than %d bytes", maxNameBytes), fmt.Sprintf("tên dài quá %d byte", maxNameBytes)}
 }
 
 func textSize(size, limit int) text {

@@ -160,7 +160,7 @@ func (r *reading) base64(f *field, at int, sent string) (value, bool) {
 // 2020's, spelt so that it can be read without a liberty.
 func (r *reading) organisation(at int, sent string) (value, bool) {
 	trimmed := strings.TrimSpace(sent)
-	kept := strings.ToUpper(trimmed)
+	kept := upper(trimmed)
 	if _, ok := levelsOf(kept); !ok || len(trimmed) > maxCode {
 		r.fail(at, ruleOrganisation, sent, textOrganisation())
 		return value{}, false

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"slices"
 	"strings"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
@@ -9,9 +10,8 @@ import (
 // xmlReader maps a document onto a message.
 type xmlReader struct {
 	*reading
-	scan xmlScanner
-	// prefixed is set once a prefix was reported.
-	prefixed bool
+	scan     xmlScanner
+	prefixes []string // that were reported
 }
 
 func newXMLReader(r *reading, content []byte) xmlReader {
@@ -81,8 +81,8 @@ func (x *xmlReader) local(at int, t xmlToken) string {
 		x.scan.syntax(t.offset, "a prefix without a name", "có tiền tố mà không có tên")
 		return name
 	}
-	if !x.prefixed {
-		x.prefixed = true
+	if prefix := t.name[:colon]; !slices.Contains(x.prefixes, prefix) && len(x.prefixes) < maxPrefixes {
+		x.prefixes = append(x.prefixes, prefix)
 		x.tolerate(locus{step: at}, t.offset, remark{rule: rulePrefix, text: x.say(textPrefix()), sent: cut(t.name), understood: cut(name)})
 	}
 	return name
@@ -111,7 +111,7 @@ func (x *xmlReader) message(fr *frame) {
 		case xmlStart:
 			x.element(fr, t)
 		case xmlText:
-			if !mixed && !isBlank(t.text) {
+			if !mixed && !t.isBlank() {
 				mixed = true
 				x.mixed(locus{step: fr.step}, t)
 			}
@@ -136,6 +136,9 @@ func (x *xmlReader) mixed(at locus, t xmlToken) {
 // element reads one element of a message.
 func (x *xmlReader) element(fr *frame, t xmlToken) {
 	name := x.local(fr.step, t)
+	if x.scan.defect != nil {
+		return
+	}
 	last := fr.last
 	f := x.known(fr, name, t.offset)
 	if f == nil {
@@ -254,19 +257,12 @@ func (x *xmlReader) nothing() bool {
 // leaf reads the text of an element up to its end tag. It returns false where
 // there is no such text; that has been reported.
 func (x *xmlReader) leaf(at int) (string, bool) {
-	first, ok := "", true
-	var more strings.Builder
+	ok := true
+	g := gathered{limit: x.options.TextBytes}
 	for {
 		switch t := x.scan.next(); t.kind {
 		case xmlText:
-			if first == "" && more.Len() == 0 {
-				first = t.text
-				continue
-			}
-			if more.Len() == 0 {
-				more.WriteString(first)
-			}
-			more.WriteString(t.text)
+			g.add(t, x.scan.text[x.scan.at:])
 		case xmlStart:
 			if ok {
 				x.fail(at, ruleType, "", textTypeNot(x.fieldAt(at), t.name))
@@ -274,10 +270,7 @@ func (x *xmlReader) leaf(at int) (string, bool) {
 			ok = false
 			x.skip()
 		case xmlEnd:
-			if more.Len() > 0 {
-				return more.String(), ok
-			}
-			return first, ok
+			return g.text(), ok
 		case xmlStop:
 			x.ended()
 			return "", false
@@ -306,21 +299,21 @@ func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
 		x.attributes(locus{stray: where})
 	}
 	u := &packetv1.UnknownElement{Name: strings.Clone(where.name)}
-	var content strings.Builder
+	g := gathered{limit: x.options.TextBytes}
 	var text xmlToken // the first that is more than white space
 	for {
 		switch t := x.scan.next(); t.kind {
 		case xmlText:
-			if text.text == "" && !isBlank(t.text) {
+			if text.text == "" && !t.isBlank() {
 				text = t
 			}
 			if len(u.Children) == 0 {
-				content.WriteString(t.text)
+				g.add(t, x.scan.text[x.scan.at:])
 			}
 		case xmlStart:
 			u.Children = append(u.Children, x.unknown(where.inside(x.local(where.step, t))))
 		case xmlEnd:
-			if u.Text = content.String(); len(u.Children) > 0 {
+			if u.Text = g.text(); len(u.Children) > 0 {
 				u.Kind, u.Text = packetv1.UnknownElement_KIND_OBJECT, ""
 			}
 			if text.text != "" && len(u.Children) > 0 {

@@ -258,7 +258,7 @@ func TestReadXMLRefusesViolations(t *testing.T) {
 		{"code out of its range", "<ReturnedType>0<", "<ReturnedType>2<", refused, "MSyncDocument.ReturnedType", "int32.gte_lte", "20:3", "2", ""},
 		{"negative count", "<Amount>1<", "<Amount>-1<", refused, "MSyncDocument.DocPapers[0].Amount", "int32.gte", "38:5", "-1", ""},
 		{"date that a flag requires", "<IsReturned>false<", "<IsReturned>true<", refused, "MSyncDocument.ReturnedDate", "dossier.returned_date", "19:3", "", ""},
-		{"dossier code too long", "<DocCode>", "<DocCode>" + strings.Repeat("1", 100), refused, "MSyncDocument.DocCode", "string.max_len", "5:3", strings.Repeat("1", 80) + "…", ""},
+		{"dossier code too long", "-261102-0007<", "-261102-" + strings.Repeat("1", 90) + "<", refused, "MSyncDocument.DocCode", "string.max_len", "5:3", "000.00.04.H41-261102-" + strings.Repeat("1", 59) + "…", ""},
 		{"personal text is masked", "<ApplicantsId>040190000001<", "<ApplicantsId>040190000001</ApplicantsId><ApplicantsId>1<", refused, "MSyncDocument.ApplicantsId", "repeated", "8:44", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -20,7 +20,10 @@ type xmlToken struct {
 	kind   xmlKind
 	offset int
 	name   string // of xmlStart, as written
-	text   string // of xmlText
+	text   string // of xmlText, as written
+	// replaced is set where something has to be replaced in the text.
+	replaced bool
+	cdata    bool // the text is that of a CDATA section: it holds no references
 }
 
 // xmlAttribute is an attribute of the last start tag.
@@ -131,6 +134,9 @@ func (s *xmlScanner) push(name string, offset int) xmlToken {
 	if s.elements++; s.elements > maxElements {
 		return s.stop(offset, ruleElements, textTooMany())
 	}
+	if len(name) > maxNameBytes {
+		return s.stop(offset, ruleName, textName())
+	}
 	s.open, s.rooted = append(s.open, name), true
 	return xmlToken{kind: xmlStart, offset: offset, name: name}
 }
@@ -189,6 +195,10 @@ func (s *xmlScanner) attribute() bool {
 		s.badAttribute(start)
 		return false
 	}
+	if len(name) > maxNameBytes {
+		s.stop(start, ruleName, textName())
+		return false
+	}
 	if len(s.attributes) == maxAttributes {
 		s.stop(start, ruleAttributes, textTooManyAttributes())
 		return false
@@ -236,11 +246,7 @@ func (s *xmlScanner) attributeValue(start int) bool {
 	}
 	base := s.at + 1
 	s.at += length + 2
-	if strings.IndexByte(value, '&') >= 0 {
-		_, ok := s.expand(value, base)
-		return ok
-	}
-	return true
+	return s.references(value, base)
 }
 
 func (s *xmlScanner) endTag() xmlToken {
@@ -303,7 +309,8 @@ func (s *xmlScanner) cdata() xmlToken {
 		return s.cutOff(start)
 	}
 	s.at = start + opening + end + len("]]>")
-	return xmlToken{kind: xmlText, offset: start, text: unixLines(s.text[start+opening : start+opening+end])}
+	text := s.text[start+opening : start+opening+end]
+	return xmlToken{kind: xmlText, offset: start, text: text, cdata: true, replaced: strings.IndexByte(text, '\r') >= 0}
 }
 
 // characters takes text up to the next tag.
@@ -323,14 +330,10 @@ func (s *xmlScanner) characters() xmlToken {
 			return s.syntax(start+at, "]]> is not allowed in a text", "không cho phép ]]> trong văn bản")
 		}
 	}
-	if strings.IndexByte(run, '&') >= 0 {
-		expanded, ok := s.expand(run, start)
-		if !ok {
-			return s.stopped()
-		}
-		return xmlToken{kind: xmlText, offset: start, text: expanded}
+	if !s.references(run, start) {
+		return s.stopped()
 	}
-	return xmlToken{kind: xmlText, offset: start, text: unixLines(run)}
+	return xmlToken{kind: xmlText, offset: start, text: run, replaced: s.replaced && strings.ContainsAny(run, "&\r")}
 }
 
 // plain reports whether a run of characters between two tags is its own text:

@@ -6,50 +6,119 @@ import (
 	"unicode/utf8"
 )
 
-// unixLines ends lines as XML says: with a line feed alone.
-func unixLines(s string) string {
-	at := strings.IndexByte(s, '\r')
-	if at < 0 {
-		return s
-	}
-	var b strings.Builder
-	b.Grow(len(s) - strings.Count(s, "\r\n"))
-	for ; at >= 0; at = strings.IndexByte(s, '\r') {
-		b.WriteString(s[:at])
-		b.WriteByte('\n')
-		s = strings.TrimPrefix(s[at+1:], "\n")
-	}
-	b.WriteString(s)
-	return b.String()
-}
-
-// expand replaces references in a run that begins at an offset. Nothing that a
-// reference stands for is looked at again.
-func (s *xmlScanner) expand(run string, offset int) (string, bool) {
-	var b strings.Builder
-	b.Grow(len(run))
-	for at := 0; ; {
+// references checks the references in a run that begins at an offset.
+func (s *xmlScanner) references(run string, offset int) bool {
+	for at := strings.IndexByte(run, '&'); at >= 0; {
+		name, _, closed := strings.Cut(run[at+1:min(len(run), at+1+maxReference)], ";")
+		if _, ok := reference(name); !closed || !ok {
+			s.badReference(offset+at, closed && isCharacterReference(name))
+			return false
+		}
+		at += len(name) + 2
 		next := strings.IndexByte(run[at:], '&')
 		if next < 0 {
-			b.WriteString(unixLines(run[at:]))
-			return b.String(), true
+			return true
 		}
-		b.WriteString(unixLines(run[at : at+next]))
 		at += next
-		name, _, closed := strings.Cut(run[at+1:min(len(run), at+1+maxReference)], ";")
-		char, ok := reference(name)
-		if closed && !ok && isCharacterReference(name) {
-			s.syntax(offset+at, "a character reference to what is no character of XML 1.0", "tham chiếu đến ký tự không có trong XML 1.0")
-			return "", false
-		}
-		if !closed || !ok {
-			s.syntax(offset+at, "& is not followed by amp; lt; gt; quot; apos; or a character reference; alone it is written &amp;",
-				"sau & không phải amp; lt; gt; quot; apos; hay tham chiếu ký tự; ký tự & phải viết &amp;")
-			return "", false
-		}
-		b.WriteRune(char)
-		at += len(name) + 2
 	}
+	return true
+}
+
+// badReference ends scanning at a reference that stands for nothing.
+func (s *xmlScanner) badReference(offset int, numbered bool) {
+	if numbered {
+		s.syntax(offset, "a character reference to what is no character of XML 1.0", "tham chiếu đến ký tự không có trong XML 1.0")
+		return
+	}
+	s.syntax(offset, "& is not followed by amp; lt; gt; quot; apos; or a character reference; alone it is written &amp;",
+		"sau & không phải amp; lt; gt; quot; apos; hay tham chiếu ký tự; ký tự & phải viết &amp;")
+}
+
+// gathered is the text of an element, out of one piece or several.
+type gathered struct {
+	one     string // the first piece, where nothing has to be replaced in it
+	several strings.Builder
+	limit   int // bytes that may be needed; of what is longer, one more is kept
+}
+
+// add adds a piece. rest is what is left of the document: it says how long the text
+// may become, so that a long one is moved as rarely as can be.
+func (g *gathered) add(t xmlToken, rest string) {
+	if g.one == "" && g.several.Len() == 0 && !t.replaced {
+		g.one = t.text
+		return
+	}
+	if g.several.Len() == 0 {
+		end := strings.Index(rest, "</")
+		if end < 0 {
+			end = len(rest)
+		}
+		g.several.Grow(min(len(g.one)+unixSize(t.text)+unixSize(rest[:end]), g.limit+1))
+		g.write(g.one)
+		g.one = ""
+	}
+	g.expand(t)
+}
+
+// text returns what was gathered.
+func (g *gathered) text() string {
+	if g.several.Len() > 0 {
+		return g.several.String()
+	}
+	return g.one
+}
+
+func (g *gathered) write(s string) {
+	g.several.WriteString(s[:min(len(s), max(g.limit+1-g.several.Len(), 0))])
+}
+
+// expand writes a piece as it is meant: lines end with a line feed alone, and
+// references are what they stand for. Nothing that a reference stands for is looked at
+// again.
+func (g *gathered) expand(t xmlToken) {
+	special := "&\r"
+	if t.cdata {
+		special = "\r"
+	}
+	for rest := t.text; g.several.Len() <= g.limit; {
+		at := strings.IndexAny(rest, special)
+		if at < 0 {
+			g.write(rest)
+			return
+		}
+		g.write(rest[:at])
+		if rest[at] == '\r' {
+			g.write("\n")
+			rest = strings.TrimPrefix(rest[at+1:], "\n")
+			continue
+		}
+		name, after, _ := strings.Cut(rest[at+1:], ";")
+		char, _ := reference(name) // references has checked it
+		g.several.WriteRune(char)
+		rest = after
+	}
+}
+
+// unixSize returns how long a text is when its lines end as XML says.
+func unixSize(s string) int { return len(s) - strings.Count(s, "\r\n") }
+
+// isBlank reports whether a token of text means nothing but white space.
+func (t xmlToken) isBlank() bool {
+	for rest := t.text; rest != ""; {
+		switch {
+		case isSpace(rest[0]):
+			rest = rest[1:]
+		case rest[0] == '&' && !t.cdata:
+			name, after, _ := strings.Cut(rest[1:], ";")
+			if char, _ := reference(name); char >= utf8.RuneSelf || !isSpace(byte(char)) {
+				return false
+			}
+			rest = after
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // isCharacterReference reports whether a reference without & and ; is spelt as one to

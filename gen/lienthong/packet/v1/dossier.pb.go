@@ -780,7 +780,7 @@ var File_lienthong_packet_v1_dossier_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\n" +
-	"!lienthong/packet/v1/dossier.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xa5;\n" +
+	"!lienthong/packet/v1/dossier.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\xfc;\n" +
 	"\rMSyncDocument\x12\x82\x01\n" +
 	"\rdoc_type_code\x18\x01 \x01(\tB^\xbaH\x04r\x02\x10\x01\xba\xc8\x18S\n" +
 	"\vDocTypeCode\x1a\x1cMã thủ tục hành chính(\x01R$Code of the administrative procedureR\vDocTypeCode\x12\x83\x01\n" +
@@ -864,11 +864,12 @@ const file_lienthong_packet_v1_dossier_proto_rawDesc = "" +
 	"\x15OrganInchargeIdLevel1\x12\x1cOrganizationInchargeIdLevel1\x12\x1cOrganizationInchargeIdlevel1\x12\x15OrganInchargeIdlevel1\x1a!Mã cơ quan cấp 1 chủ quản \x03(\x01R*Code of the level-1 organisation in chargeR\x15OrganInchargeIdLevel1\x12\xaa\x01\n" +
 	"\x13organ_incharge_name\x18\" \x01(\tBz\xbaH\x04r\x02\x10\x01\xba\xc8\x18o\n" +
 	"\x11OrganInchargeName\x12\x18OrganizationInchargeName\x1a\x1aTên cơ quan chủ quản(\x01R\"Name of the organisation in chargeR\x11OrganInchargeName\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xb8\x11\xbaH\xd5\t\x1af\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\x8f\x12\xbaH\xac\n" +
+	"\x1af\n" +
 	"\x14dossier.success_date\x12\"is required once IsSuccess is true\x1a*!this.is_success || has(this.success_date)\x1aj\n" +
 	"\x15dossier.returned_date\x12#is required once IsReturned is true\x1a,!this.is_returned || has(this.returned_date)\x1ad\n" +
-	"\x13dossier.attachments\x120at least one attachment is expected by the guide\x1a\x1bthis.attachments.size() > 0\x1a\xa1\x01\n" +
-	"\x10dossier.doc_code\x121is not of the form <organisation>-yyMMdd-<number>\x1aZthis.doc_code == '' || this.doc_code.matches('^[0-9A-Z]+([.][0-9A-Z]+)*-[0-9]{6}-[0-9]+$')\x1a\xc0\x01\n" +
+	"\x13dossier.attachments\x120at least one attachment is expected by the guide\x1a\x1bthis.attachments.size() > 0\x1a\xf8\x01\n" +
+	"\x10dossier.doc_code\x121is not of the form <organisation>-yyMMdd-<number>\x1a\xb0\x01this.doc_code == '' || this.doc_code.matches('^([A-Z][0-9]{1,3}([.][0-9]{1,3}){0,3}|([0-9]{1,3}[.]){3}[A-Z][0-9]{1,3})-[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])-[0-9]+$')\x1a\xc0\x01\n" +
 	"\x1ddossier.applicants_id.citizen\x12Lis not an identity number (9 or 12 digits), which ApplicantsType 1 calls for\x1aQthis.applicants_type != 1 || this.applicants_id.matches('^([0-9]{9}|[0-9]{12})$')\x1a\x8f\x02\n" +
 	" dossier.applicants_id.enterprise\x12xis not an enterprise or tax code (10 digits, or 10 digits, a hyphen and 3 digits), which ApplicantsType 2 and 3 call for\x1aq(this.applicants_type != 2 && this.applicants_type != 3) || this.applicants_id.matches('^[0-9]{10}(-[0-9]{3})?$')\x1a\x9f\x02\n" +
 	"\x15dossier.applicants_id\x12}is neither an identity number (9 or 12 digits) nor an enterprise or tax code (10 digits, or 10 digits, a hyphen and 3 digits)\x1a\x86\x01(this.applicants_type >= 1 && this.applicants_type <= 3) || this.applicants_id.matches('^([0-9]{9}|[0-9]{12}|[0-9]{10}(-[0-9]{3})?)$')\xba\xc8\x18\xda\a\n" +
