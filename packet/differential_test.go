@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -246,4 +247,65 @@ func TestDocumentsCutAnywhereAreRefused(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTheShortWayReadsAsTheLongWay: elements as they are written here are read in a
+// way of their own. A space in every end tag keeps a document from that and means
+// nothing; what is found must be the same, at the same places.
+func TestTheShortWayReadsAsTheLongWay(t *testing.T) {
+	t.Parallel()
+	codecs := []*packet.Codec{newCodec(t), codecWith(t, strict()), codecWith(t, packet.Options{TextBytes: 40})}
+	values := []string{
+		"", " ", "x", "1", "-1", "3.0", "99999999999", "true", "True", "1 ", "NaN", "95.5", "80.000", "2026-11-31T08:15:00.000+07:00", "02/11/2026",
+		"0001-01-01T00:00:00", "h41", "H41.", "JVBERi0x", "JVBER", "&amp;", "a&#10;b", "<![CDATA[x]]>", "<!-- -->y", "<b>z</b>", "a]]>b", "&x;", "\r\n", "ữ", "\x01",
+		"một văn bản dài hơn bốn mươi byte, kể cả dấu",
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.SampledFrom(samplesInXML()).Draw(t, "sample")
+		lines := strings.Split(string(s.Content), "\n")
+		for range rapid.IntRange(0, 4).Draw(t, "changes") {
+			at := rapid.IntRange(2, len(lines)-2).Draw(t, "line")
+			switch rapid.IntRange(0, 3).Draw(t, "change") {
+			case 0:
+				lines = slices.Delete(lines, at, at+1)
+			case 1:
+				lines = slices.Insert(lines, at, lines[rapid.IntRange(2, len(lines)-2).Draw(t, "other")])
+			default:
+				opening, rest, _ := strings.Cut(lines[at], ">")
+				if _, closing, found := strings.Cut(rest, "</"); found {
+					lines[at] = opening + ">" + rapid.SampledFrom(values).Draw(t, "value") + "</" + closing
+				}
+			}
+		}
+		short := strings.Join(lines, "\n")
+		long := regexp.MustCompile(`</([A-Za-z0-9]+)>`).ReplaceAllString(short, "</$1 >")
+		for _, codec := range codecs {
+			one, errOne := codec.Decode(s.Type, xmlFormat, []byte(short))
+			two, errTwo := codec.Decode(s.Type, xmlFormat, []byte(long))
+			if got, want := told(one, errOne), told(two, errTwo); !slices.Equal(got, want) {
+				t.Fatalf("%s\nis read with\n%s\nand, with spaces in its end tags, with\n%s", short, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			if errOne == nil && !proto.Equal(one.Message, two.Message) {
+				t.Fatalf("%s\nis read as\n%v\nand, with spaces in its end tags, as\n%v", short, one.Message, two.Message)
+			}
+		}
+	})
+}
+
+// samplesInXML returns the good samples that are written in XML.
+func samplesInXML() []samples.Sample {
+	return slices.DeleteFunc(samples.Good(), func(s samples.Sample) bool { return s.Format != xmlFormat })
+}
+
+// told spells all findings of a reading.
+func told(p *packet.Packet, err error) []string {
+	findings := findingsOf(err)
+	if err == nil {
+		findings = p.Warnings
+	}
+	var all []string
+	for _, f := range findings {
+		all = append(all, fmt.Sprint(f.GetSeverity(), f.GetField(), f.GetLine(), f.GetColumn(), f.GetRule(), f.GetSent(), f.GetUnderstood(), f.GetMessageVi()))
+	}
+	return all
 }
