@@ -57,7 +57,7 @@ func TestIdentifySaysWhichPacketsThereAre(t *testing.T) {
 		typ, _, err := codec.Identify([]byte(content))
 		findings := findingsOf(err)
 		if !errors.Is(err, packet.ErrUnknownPacket) || typ != 0 || len(findings) != 1 || !reported(findings, findings[0].GetField(), "packet.unknown", refused) ||
-			!strings.Contains(findings[0].GetMessageEn(), want) || !strings.Contains(findings[0].GetMessageVi(), "không phải gói tin đã biết") {
+			!strings.Contains(findings[0].GetMessageEn(), want) || !strings.Contains(findings[0].GetMessageVi(), "không phải loại gói tin được hỗ trợ") {
 			t.Errorf("%s: got %s, %v %v; want ErrUnknownPacket with %q", content, typ, err, findings, want)
 		}
 	}

@@ -50,6 +50,9 @@ func ParseOrganisation(s string) (Organisation, error) {
 // upper returns a text with its letters of ASCII in capitals. Others have none that
 // would not make another code of it.
 func upper(s string) string {
+	if !strings.ContainsFunc(s, func(c rune) bool { return c >= 'a' && c <= 'z' }) {
+		return s
+	}
 	return strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' {
 			return c - 'a' + 'A'

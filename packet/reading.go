@@ -99,12 +99,18 @@ func (r *reading) root(s *message) {
 
 // enter notes an element and returns its step.
 func (r *reading) enter(parent int, f *field, index, offset int) int {
-	s := step{field: f.number, parent: int32(parent), index: int32(index), offset: offset} //nolint:gosec // at most maxElements
-	r.steps = append(r.steps, s)
-	if r.places != nil {
-		r.places[s.spot()] = int32(len(r.steps) - 1) //nolint:gosec // at most maxElements and what they lack
+	at := len(r.steps)
+	if at == cap(r.steps) {
+		r.steps = slices.Grow(r.steps, at)
 	}
-	return len(r.steps) - 1
+	r.steps = r.steps[:at+1]
+	s := &r.steps[at] // written in place: this is done for every element
+	s.field, s.failed = f.number, false
+	s.parent, s.index, s.offset = int32(parent), int32(index), offset //nolint:gosec // at most maxElements, and what they lack
+	if r.places != nil {
+		r.places[s.spot()] = int32(at) //nolint:gosec // as above
+	}
+	return at
 }
 
 func (s *step) spot() spot { return spot{parent: s.parent, index: s.index, field: s.field} }

@@ -68,7 +68,7 @@ func textRequired(f *field) text {
 		return text{"is required", "bắt buộc phải có"}
 	}
 	t := textType(f)
-	return text{"is required: " + t.en, "bắt buộc phải có: " + t.vi}
+	return text{"is required: " + t.en, "bắt buộc, " + t.vi}
 }
 
 // textType says what is allowed in a field.
@@ -216,11 +216,11 @@ func textOrganisation() text {
 }
 
 func textUTF8() text {
-	return text{"the bytes are not UTF-8", "các byte không phải UTF-8"}
+	return text{"the bytes are not UTF-8", "dữ liệu không phải UTF-8"}
 }
 
 func textUTF16() text {
-	return text{"the bytes are not UTF-16", "các byte không phải UTF-16"}
+	return text{"the bytes are not UTF-16", "dữ liệu không phải UTF-16"}
 }
 
 func textNoMark() text {
@@ -256,7 +256,7 @@ func textASCII() text {
 }
 
 func textNothing() text {
-	return text{"is not a known packet: it is empty", "không phải gói tin đã biết: nội dung rỗng"}
+	return text{"is not a known packet: it is empty", "không phải loại gói tin được hỗ trợ: nội dung rỗng"}
 }
 
 func textNoDay() text {
@@ -269,14 +269,14 @@ func textLate() text {
 }
 
 func textNeither() text {
-	return text{"is not a known packet: neither XML nor JSON", "không phải gói tin đã biết: không phải XML cũng không phải JSON"}
+	return text{"is not a known packet: neither XML nor JSON", "không phải loại gói tin được hỗ trợ: không phải XML cũng không phải JSON"}
 }
 
 // textUnknownRoot names the packets there are; closest is empty where none is
 // close.
 func textUnknownRoot(name, known, closest string) text {
 	t := text{fmt.Sprintf("root element %q is not a known packet; known are %s", cut(name), known),
-		fmt.Sprintf("phần tử gốc %q không phải gói tin đã biết; các gói tin đã biết: %s", cut(name), known)}
+		fmt.Sprintf("phần tử gốc %q không phải loại gói tin được hỗ trợ; các loại được hỗ trợ: %s", cut(name), known)}
 	if closest != "" {
 		t.en += "; closest is " + closest
 		t.vi += "; gần giống nhất là " + closest
@@ -286,7 +286,7 @@ func textUnknownRoot(name, known, closest string) text {
 
 func textUnknownMembers(known string) text {
 	return text{"is not a known packet: its members fit no packet, or several alike; known are " + known,
-		"không phải gói tin đã biết: các thành phần của đối tượng không khớp gói tin nào, hoặc khớp nhiều gói tin như nhau; các gói tin đã biết: " + known}
+		"không phải loại gói tin được hỗ trợ: các thành phần của đối tượng không khớp gói tin nào, hoặc khớp nhiều gói tin như nhau; các loại được hỗ trợ: " + known}
 }
 
 // textMore counts what is not shown.

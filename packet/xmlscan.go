@@ -272,7 +272,7 @@ func (s *xmlScanner) endTag() xmlToken {
 	case s.text[s.at] != '>':
 		return s.syntax(s.at, "an end tag may hold only a name", "thẻ đóng chỉ được chứa tên")
 	case got != name:
-		return s.syntax(start, "</"+cut(got)+"> where </"+cut(name)+"> is expected", "</"+cut(got)+"> trong khi phải là </"+cut(name)+">")
+		return s.syntax(start, "</"+cut(got)+"> where </"+cut(name)+"> is expected", "gặp </"+cut(got)+">, cần </"+cut(name)+">")
 	}
 	s.at++
 	return s.pop(start)

@@ -31,7 +31,7 @@ func (s *xmlScanner) badReference(offset int, numbered bool) {
 		return
 	}
 	s.syntax(offset, "& is not followed by amp; lt; gt; quot; apos; or a character reference; alone it is written &amp;",
-		"sau & không phải amp; lt; gt; quot; apos; hay tham chiếu ký tự; ký tự & phải viết &amp;")
+		"ký tự & phải viết là &amp;, trừ khi mở đầu một tham chiếu: &lt; &gt; &quot; &apos; hoặc &#số;")
 }
 
 // gathered is the text of an element, out of one piece or several.
