@@ -63,10 +63,15 @@ func (s schema) documents() []*message {
 	return all
 }
 
-// standard returns the packets and answers of the standard, in their order.
-func (s schema) standard() []*message {
-	of := (&packetv1.MSyncDocument{}).ProtoReflect().Descriptor().FullName().Parent()
-	return slices.DeleteFunc(s.documents(), func(m *message) bool { return m.desc.FullName().Parent() != of })
+// alone returns the tables of what is a document of its own, and not only a part of
+// another by another name.
+func (s schema) alone() []*message {
+	all := s.documents()
+	return slices.DeleteFunc(s.documents(), func(m *message) bool {
+		return slices.ContainsFunc(all, func(around *message) bool {
+			return slices.ContainsFunc(around.fields, func(f *field) bool { return f.part == m && f.name != m.name })
+		})
+	})
 }
 
 // nested returns messages, each with the parts it is made of right behind it, each
@@ -118,7 +123,35 @@ type toldRule struct {
 	id      string
 	element string // official name; empty where it is of the whole message
 	text    text   // what a finding says where it is broken
-	warning bool   // the packet is accepted, unless read strictly
+	verdict verdict
+}
+
+// verdict is what becomes of a packet that has a finding, the gravest last.
+type verdict int
+
+const (
+	verdictNone    verdict = iota
+	verdictHint            // a warning, however the packet is read
+	verdictWarning         // a warning; a refusal where the packet is read strictly
+	verdictRefused
+)
+
+func (v verdict) text() text {
+	return [...]text{
+		verdictNone:    {"read", "đọc được"},
+		verdictHint:    {"warning, also in strict reading", "cảnh báo, cả khi đọc chặt chẽ"},
+		verdictWarning: {"warning; refused in strict reading", "cảnh báo; bị từ chối khi đọc chặt chẽ"},
+		verdictRefused: {"refused", "từ chối"},
+	}[v]
+}
+
+// withVerdict returns what a rule says, and what breaking it comes to where that is
+// less than a refusal.
+func (r toldRule) withVerdict(l Language) string {
+	if r.verdict == verdictRefused {
+		return r.text.in(l)
+	}
+	return r.text.in(l) + " [" + r.verdict.text().in(l) + "]"
 }
 
 // ruled returns the rules of a message and then those of its fields, in the order of
@@ -146,10 +179,14 @@ func (m *message) ruledAt(f *field) []toldRule {
 
 func (m *message) told(element string, cel *validate.Rule) toldRule {
 	known := m.ruleText(cel.GetId())
-	return toldRule{
-		id: cel.GetId(), element: element, warning: known.GetWarning(),
-		text: text{cel.GetMessage(), known.GetVi()},
+	told := toldRule{id: cel.GetId(), element: element, text: text{cel.GetMessage(), known.GetVi()}, verdict: verdictRefused}
+	switch {
+	case known.GetHint():
+		told.verdict = verdictHint
+	case known.GetWarning():
+		told.verdict = verdictWarning
 	}
+	return told
 }
 
 // about returns the meaning of a field, of its codes, and of its rules. Code lists
@@ -167,7 +204,7 @@ func (m *message) about(f *field, l Language) string {
 		about += "; " + textDecoded(f).in(l)
 	}
 	for _, r := range m.ruledAt(f) {
-		about += "; " + r.text.in(l)
+		about += "; " + r.withVerdict(l)
 	}
 	return about
 }
@@ -180,7 +217,7 @@ func (m *message) note(l Language) string {
 		if m.ruleText(r.id).GetField() == "" {
 			continue // of a field, and said there
 		}
-		note += separator + r.element + " " + r.text.in(l)
+		note += separator + r.element + " " + r.withVerdict(l)
 		separator = "; "
 	}
 	return note

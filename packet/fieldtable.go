@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
-	"github.com/lienthong/lienthong/packet/samples"
 )
 
 // FieldTables returns the fields of packets and of their parts as a page of Markdown,
@@ -22,21 +21,15 @@ func FieldTables(language Language, types ...packetv1.PacketType) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	p := &page{language: language, all: nested(roots)}
-	p.intro()
-	for _, m := range p.all {
-		p.line("- [%s](#%s): %s", m.name, strings.ToLower(m.name), p.in(m.meaning()))
+	p := &page{language: language, all: nested(roots), whole: len(types) == 0}
+	if p.liberal, err = NewCodec(Options{}); err != nil {
+		return nil, err
 	}
-	if len(types) == 0 {
-		p.contents()
+	if p.strict, err = NewCodec(Options{Strict: true}); err != nil {
+		return nil, err
 	}
-	for _, m := range p.all {
-		p.section(m)
-	}
-	if len(types) == 0 {
-		if err := p.liberties(); err != nil {
-			return nil, err
-		}
+	if err := p.write(); err != nil {
+		return nil, err
 	}
 	return p.b.Bytes(), nil
 }
@@ -45,7 +38,29 @@ func FieldTables(language Language, types ...packetv1.PacketType) ([]byte, error
 type page struct {
 	language Language
 	all      []*message // that have a section
+	whole    bool       // of everything that is read and written
 	b        bytes.Buffer
+
+	liberal, strict *Codec // to find out what becomes of a packet
+}
+
+func (p *page) write() error {
+	p.intro()
+	for _, m := range p.all {
+		p.line("- [%s](#%s): %s", m.name, strings.ToLower(m.name), p.in(m.meaning()))
+	}
+	if p.whole {
+		p.contents()
+	}
+	for _, m := range p.all {
+		if err := p.section(m); err != nil {
+			return err
+		}
+	}
+	if !p.whole {
+		return nil
+	}
+	return p.reading()
 }
 
 // in returns a text in the language of the page.
@@ -88,19 +103,48 @@ func code(s string) string {
 func (p *page) intro() {
 	p.line("# %s", p.in(text{"The official packets", "Các gói tin chính thức"}))
 	p.say(text{
-		"Written by `make docs` from the same descriptors (proto/lienthong/packet/v1) that reading, writing, validation, the XML schema and OpenAPI follow.",
-		"Do `make docs` ghi ra từ chính các mô tả (proto/lienthong/packet/v1) mà việc đọc, ghi, kiểm tra, lược đồ XML và OpenAPI tuân theo.",
+		"Made from the same descriptors (proto/lienthong/packet/v1) that reading, writing, validation, the XML schema and OpenAPI follow.",
+		"Sinh ra từ chính các mô tả (proto/lienthong/packet/v1) mà việc đọc, ghi, kiểm tra, lược đồ XML và OpenAPI tuân theo.",
 	})
 	p.say(text{
-		"Elements are written in the order of the tables, XML in UTF-8 without attributes and namespaces; JSON has the same names. How often: **1** required, **?** optional, **\\*** any number, **+** at least one; what repeats is elements of one name in XML, and an array in JSON.",
-		"Các phần tử được ghi theo thứ tự trong bảng, XML mã hóa UTF-8, không có thuộc tính và không gian tên; JSON dùng cùng tên. Số lần: **1** bắt buộc, **?** không bắt buộc, **\\*** bao nhiêu cũng được, **+** ít nhất một; phần lặp lại là các phần tử cùng tên trong XML và là mảng trong JSON.",
+		"Elements are written in the order of the tables, XML in UTF-8 without attributes and namespaces. In JSON a document is one flat object whose members have the names of the elements, `{\"DocCode\": ...}`: no object by the name of the root around them. How often: **1** required, **?** optional, **\\*** any number, **+** at least one; what repeats is elements of one name in XML, without an element around them, and an array in JSON.",
+		"Các phần tử được ghi theo thứ tự trong bảng, XML mã hóa UTF-8, không có thuộc tính và không gian tên. Trong JSON, mỗi tài liệu là một đối tượng phẳng, các thành phần mang tên của phần tử, `{\"DocCode\": ...}`: không bọc trong đối tượng mang tên phần tử gốc. Số lần: **1** bắt buộc, **?** không bắt buộc, **\\*** bao nhiêu cũng được, **+** ít nhất một; phần lặp lại là các phần tử cùng tên trong XML, không có phần tử bao ngoài, và là mảng trong JSON.",
 	})
 	p.say(text{
 		"*(personal)* marks what is about a person: findings, logs and public pages do not show it.",
 		"*(cá nhân)* là dữ liệu về cá nhân: không hiển thị trong thông báo, nhật ký và trang công khai.",
 	})
+	p.strictness()
+	if !p.whole {
+		p.say(text{
+			"How values are read that are spelt otherwise, limits and rules of reading: `lienthong packet fields` without a type.",
+			"Cách đọc các giá trị viết khác chuẩn, giới hạn và quy tắc đọc: `lienthong packet fields` không kèm loại gói tin.",
+		})
+	}
 	p.types()
 	p.line("")
+}
+
+// strictness says what strict reading is and how it is set.
+func (p *page) strictness() {
+	p.say(text{
+		"**Strict reading.** Packets are read liberally unless something sets strict reading: `--strict` of `lienthong packet validate` and `convert` for the files they read, an administrator for one system (`lienthong admin node set H41/motcua --strict`), or the hub for all (`lienthong hub --strict`). A rule that is broken comes to one of these:",
+		"**Đọc chặt chẽ.** Gói tin được đọc rộng rãi, trừ khi đặt chế độ đọc chặt chẽ: `--strict` của `lienthong packet validate` và `convert` cho các tệp được đọc, quản trị viên cho một hệ thống (`lienthong admin node set H41/motcua --strict`), hoặc trục cho mọi hệ thống (`lienthong hub --strict`). Khi vi phạm một quy tắc, kết quả là một trong các trường hợp sau:",
+	})
+	p.line("")
+	for _, meant := range []struct {
+		verdict verdict
+		text    text
+	}{
+		{verdictRefused, text{"the packet is not accepted, however it is read", "gói tin không được tiếp nhận, dù đọc theo cách nào"}},
+		{verdictWarning, text{
+			"accepted, with a warning on the receipt that says where, and what was understood; not accepted in strict reading",
+			"được tiếp nhận, kèm cảnh báo trên biên nhận nêu vị trí và giá trị đã hiểu; không được tiếp nhận khi đọc chặt chẽ",
+		}},
+		{verdictHint, text{"suspect, and may well be right: accepted with a warning, however it is read", "đáng ngờ nhưng vẫn có thể đúng: được tiếp nhận kèm cảnh báo, dù đọc theo cách nào"}},
+	} {
+		p.line("- **%s**: %s.", p.in(meant.verdict.text()), p.in(meant.text))
+	}
 }
 
 // types says how values are written, by the types of the tables.
@@ -119,7 +163,7 @@ func (p *page) types() {
 }
 
 // section writes what there is to say of one message.
-func (p *page) section(m *message) {
+func (p *page) section(m *message) error {
 	p.line("\n## %s", m.name)
 	p.line("\n%s.", p.in(m.meaning()))
 	if m.Type != packetv1.PacketType_PACKET_TYPE_UNSPECIFIED {
@@ -128,7 +172,7 @@ func (p *page) section(m *message) {
 	}
 	p.fields(m)
 	p.rules(m)
-	p.example(m)
+	return p.example(m)
 }
 
 func (p *page) fields(m *message) {
@@ -242,61 +286,15 @@ func (f *field) limits() []text {
 func (p *page) rules(m *message) {
 	var rows [][]string
 	for _, r := range m.ruled() {
-		verdict := text{"**refused**", "**từ chối**"}
-		if r.warning {
-			verdict = text{"warning", "cảnh báo"}
-		}
-		rows = append(rows, []string{code(r.element), cell(p.in(r.text)), p.in(verdict), code(r.id)})
+		rows = append(rows, []string{code(r.element), cell(p.in(r.text)), p.becomes(r.verdict), code(r.id)})
 	}
 	p.table([]text{{"Element", "Phần tử"}, {"Finding", "Thông báo"}, {"Otherwise", "Nếu vi phạm"}, {"Rule", "Quy tắc"}}, rows)
 }
 
-// example shows a message as it stands in a packet that is sent.
-func (p *page) example(m *message) {
-	for _, sample := range samples.Good() {
-		if sample.Type == m.Type {
-			p.shown(sample.Name, string(sample.Content))
-			return
-		}
-		if excerpt := p.excerpt(string(sample.Content), m); excerpt != "" {
-			p.shown(sample.Name, excerpt)
-			return
-		}
+// becomes is a verdict in a cell.
+func (p *page) becomes(v verdict) string {
+	if v == verdictRefused {
+		return "**" + p.in(v.text()) + "**"
 	}
-}
-
-// shown writes a text of a sample; the first of each kind is XML.
-func (p *page) shown(name, content string) {
-	p.line("\n%s [%s](../packet/samples/%s):", p.in(text{"From", "Trích từ"}), name, name)
-	p.line("\n```xml\n%s\n```", strings.TrimSpace(content))
-}
-
-// excerpt returns the first element of an XML document that holds a part; empty
-// where there is none.
-func (p *page) excerpt(document string, part *message) string {
-	for _, m := range p.all {
-		for _, f := range m.fields {
-			from := strings.Index(document, "<"+f.name+">")
-			if f.part != part || from < 0 {
-				continue
-			}
-			end := "</" + f.name + ">"
-			element, _, _ := strings.Cut(document[from:], end)
-			indent := document[strings.LastIndexByte(document[:from], '\n')+1 : from]
-			return strings.ReplaceAll(element+end, "\n"+indent, "\n")
-		}
-	}
-	return ""
-}
-
-// contents lists the sections on how values are read.
-func (p *page) contents() {
-	for _, t := range []text{headLiberties(), headNames(), headOrganisations(), headUnknown(), headLimits()} {
-		p.line("- [%s](#%s)", p.in(t), anchor(p.in(t)))
-	}
-}
-
-// anchor is what a heading of Markdown is found by.
-func anchor(heading string) string {
-	return strings.ReplaceAll(strings.ToLower(strings.NewReplacer(",", "", ".", "", "(", "", ")", "").Replace(heading)), " ", "-")
+	return p.in(v.text())
 }

@@ -5,25 +5,11 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
-	"github.com/lienthong/lienthong/packet/samples"
 )
-
-func headLiberties() text {
-	return text{"Other spellings of values", "Các cách viết khác của giá trị"}
-}
-func headNames() text {
-	return text{"Other names and other structure", "Tên khác và cấu trúc khác"}
-}
-func headOrganisations() text { return text{"Organisation codes", "Mã cơ quan"} }
-func headUnknown() text {
-	return text{"Elements the standard does not have", "Phần tử ngoài chuẩn"}
-}
-func headLimits() text { return text{"Limits", "Giới hạn"} }
 
 // spellings is an element of a packet, and texts that are sent in it.
 type spellings struct {
@@ -41,8 +27,8 @@ func spelt() []spellings {
 		{
 			text{"Dates", "Ngày giờ"}, packetv1.PacketType_PACKET_TYPE_DOSSIER, "DateReceived",
 			[]string{
-				guide + "+07:00", "2018-10-23T02:15:00Z", "2018-10-23T09:15:00.1234567+07:00", guide + "+0700", guide, "2018-10-23", "20181023091500",
-				"23/10/2018", "23/10/2018 09:15:00", " 2018-10-23T09:15:00+07:00 ", "0001-01-01T00:00:00", guideNullDate, "", "10/23/2018", "23-10-2018",
+				guide + "+07:00", "2018-10-23T02:15:00Z", "2018-10-23T09:15:00.1234567+07:00", guide + "+0700", guide, "2018-10-23 09:15:00", "2018-10-23", "20181023091500",
+				"23/10/2018", "23/10/2018 09:15", "23/10/2018 09:15:00", " 2018-10-23T09:15:00+07:00 ", "0001-01-01T00:00:00", guideNullDate, "", "10/23/2018", "23-10-2018",
 			},
 			[]string{`"` + guide + `+07:00"`, `"23/10/2018"`, "20181023091500", "null"},
 		},
@@ -74,44 +60,33 @@ func spelt() []spellings {
 	}
 }
 
+func textsSpelt() []spellings {
+	return []spellings{
+		{
+			text{"Texts", "Văn bản"}, packetv1.PacketType_PACKET_TYPE_DOSSIER, "DocTypeName",
+			[]string{" A B ", "A\nB", "A &amp; B", "A &#38; B", "<![CDATA[A & B]]>", "A<!-- x --> B", "", "  "},
+			[]string{`"A & B"`, `"A\nB"`, "123", "true", "null", `["A"]`, `{"A": "B"}`},
+		},
+		{
+			text{"Texts that may be left out", "Văn bản không bắt buộc"}, packetv1.PacketType_PACKET_TYPE_DOSSIER, "CitizenInfo",
+			[]string{"", "  "}, []string{`""`, "null"},
+		},
+	}
+}
+
+func base64Spelt() spellings {
+	return spellings{headBase64(), packetv1.PacketType_PACKET_TYPE_DOSSIER, "Base64",
+		[]string{"JVBERi0x", "JVBE\nRi0x", " JVBERi0x ", "JVBERi0xLg==", "JVBERi0xLg", "JVBERi0-_w==", "data:application/pdf;base64,JVBERi0x", "https://example.vn/a.pdf", ""},
+		[]string{`"JVBERi0x"`, `"JVBE\r\nRi0x"`, "null"}}
+}
+
 func organisationsSpelt() spellings {
 	return spellings{headOrganisations(), packetv1.PacketType_PACKET_TYPE_DOSSIER, "OrganInchargeIdLevel1",
 		[]string{"H41", "000.00.00.H41", "G12.18", "000.00.18.G12", "h41.01.02", " H41 ", "41", "UBND"}, nil}
 }
 
-// liberties writes how values are read that are not spelt as the standard says.
-func (p *page) liberties() error {
-	codec, err := NewCodec(Options{})
-	if err != nil {
-		return err
-	}
-	p.line("\n## %s", p.in(headLiberties()))
-	p.say(text{
-		"What senders really send is read where it can mean one thing only. Each liberty is a warning on the receipt, with the path, line and column, what was sent and what was understood. A strict hub, a strict node and `--strict` refuse instead. What is written is always as the tables say.",
-		"Những gì các hệ thống thực tế gửi được đọc khi chỉ có thể hiểu theo một nghĩa. Mỗi trường hợp là một cảnh báo trên biên nhận, nêu đường dẫn, dòng, cột, giá trị đã gửi và giá trị đã hiểu. Trục, nút ở chế độ nghiêm ngặt và `--strict` sẽ từ chối. Giá trị ghi ra luôn đúng như các bảng trên.",
-	})
-	for _, s := range spelt() {
-		p.line("\n### %s", p.in(s.title))
-		if err := p.spellings(codec, s); err != nil {
-			return err
-		}
-	}
-	p.names()
-	p.line("\n## %s", p.in(headOrganisations()))
-	p.say(text{
-		"Both spellings are read, kept as they came and compared in one form. A code contains what is below it: H41 contains H41.01.02, and neither H4 nor H411.",
-		"Cả hai cách viết đều đọc được, được giữ như khi gửi và so sánh theo một dạng thống nhất. Mã bao gồm các mã bên dưới: H41 bao gồm H41.01.02, không bao gồm H4 hay H411.",
-	})
-	if err := p.spellings(codec, organisationsSpelt()); err != nil {
-		return err
-	}
-	p.unknown()
-	p.limits()
-	return nil
-}
-
 // spellings writes what becomes of each text.
-func (p *page) spellings(codec *Codec, s spellings) error {
+func (p *page) spellings(s spellings) error {
 	var rows [][]string
 	for _, tried := range []struct {
 		format exchangev1.Format
@@ -119,66 +94,122 @@ func (p *page) spellings(codec *Codec, s spellings) error {
 		sent   []string
 	}{{exchangev1.Format_FORMAT_XML, "XML", s.xml}, {exchangev1.Format_FORMAT_JSON, "JSON", s.json}} {
 		for _, sent := range tried.sent {
-			row, err := p.attempt(codec, s, tried.format, sent)
+			row, err := p.attempt(s, tried.format, sent)
 			if err != nil {
 				return err
 			}
 			rows = append(rows, append([]string{tried.word}, row...))
 		}
 	}
-	p.table([]text{{"In", "Trong"}, {"Sent", "Đã gửi"}, {"Result", "Kết quả"}, {"Written as", "Được ghi ra"}, {"Finding", "Thông báo"}}, rows)
+	p.table([]text{{"In", "Trong"}, {"Sent", "Đã gửi"}, {"Result", "Kết quả"}, {"Written in XML", "Ghi ra XML"}, {"Finding", "Thông báo"}}, rows)
 	return nil
 }
 
 // attempt reads a sample with another text in one of its elements, and returns the
 // cells that tell of it.
-func (p *page) attempt(codec *Codec, s spellings, format exchangev1.Format, sent string) ([]string, error) {
-	content, err := sampleWith(codec, s, format, sent)
+func (p *page) attempt(s spellings, format exchangev1.Format, sent string) ([]string, error) {
+	content, err := p.sampleWith(s, format, sent)
 	if err != nil {
 		return nil, err
 	}
-	shown := code(visible(sent))
-	if sent == "" {
-		shown = p.in(text{"*(empty)*", "*(rỗng)*"})
-	}
-	read, err := codec.Decode(s.typ, format, content)
-	var invalid *InvalidError
-	if errors.As(err, &invalid) {
-		return []string{shown, p.in(text{"**refused**", "**từ chối**"}), "", p.findingAt(s.element, invalid.Findings)}, nil
-	}
+	o, err := p.tried(s.typ, format, content, func(f *packetv1.Finding) bool { return strings.HasSuffix(f.GetField(), "."+s.element) })
 	if err != nil {
-		return nil, fmt.Errorf("read %s with %q: %w", s.element, sent, err)
+		return nil, fmt.Errorf("try %s with %q: %w", s.element, sent, err)
 	}
-	written, err := codec.Encode(read.Message, exchangev1.Format_FORMAT_XML)
-	if err != nil {
-		return nil, fmt.Errorf("write %s that was %q: %w", s.element, sent, err)
-	}
-	understood := code(string(elementOf(s.element).FindSubmatch(written)[1]))
-	if understood == "" {
-		understood = p.in(text{"*(empty)*", "*(rỗng)*"})
-	}
-	result, finding := text{"read", "đọc được"}, p.findingAt(s.element, read.Warnings)
-	if finding != "" {
-		result = text{"read with a warning", "đọc được, có cảnh báo"}
-	}
-	return []string{shown, p.in(result), understood, finding}, nil
-}
-
-// visible shows white space at the ends of a text.
-func visible(s string) string {
-	inner := strings.TrimSpace(s)
-	return strings.Replace(strings.ReplaceAll(s, " ", "␣"), strings.ReplaceAll(inner, " ", "␣"), inner, 1)
-}
-
-// findingAt returns what is said of how an element is spelt.
-func (p *page) findingAt(element string, findings []*packetv1.Finding) string {
-	for _, f := range findings {
-		between := slices.ContainsFunc(p.all, func(m *message) bool { return m.ruleText(f.GetRule()) != nil })
-		if !between && strings.HasSuffix(f.GetField(), "."+element) {
-			return cell(p.in(text{f.GetMessageEn(), f.GetMessageVi()}))
+	written := ""
+	if o.read != nil {
+		if written, err = p.written(o.read, s.element); err != nil {
+			return nil, fmt.Errorf("write %s that was %q: %w", s.element, sent, err)
 		}
 	}
-	return ""
+	return []string{p.spelt(sent), p.becomes(o.verdict), written, cell(p.in(o.said))}, nil
+}
+
+// outcome is what became of a packet.
+type outcome struct {
+	verdict verdict
+	said    text    // by the first finding, in liberal reading
+	read    *Packet // nil where it was refused
+}
+
+// tried reads a packet liberally and strictly, and looks at the findings that are
+// about something.
+func (p *page) tried(typ packetv1.PacketType, format exchangev1.Format, content []byte, about func(*packetv1.Finding) bool) (outcome, error) {
+	var o outcome
+	liberal, refused, err := p.findings(p.liberal, typ, format, content, &o.read)
+	if err != nil {
+		return outcome{}, err
+	}
+	strict, _, err := p.findings(p.strict, typ, format, content, nil)
+	if err != nil {
+		return outcome{}, err
+	}
+	first := func(findings []*packetv1.Finding) *packetv1.Finding {
+		at := slices.IndexFunc(findings, func(f *packetv1.Finding) bool { return about(f) && !p.between(f.GetRule()) })
+		if at < 0 {
+			return nil
+		}
+		return findings[at]
+	}
+	found := first(liberal)
+	o.said = text{found.GetMessageEn(), found.GetMessageVi()}
+	switch again := first(strict); {
+	case refused:
+		o.verdict = verdictRefused
+	case again == nil:
+	case again.GetSeverity() == packetv1.Severity_SEVERITY_WARNING:
+		o.verdict = verdictHint
+	default:
+		o.verdict = verdictWarning
+	}
+	return o, nil
+}
+
+// findings reads a packet, into read where there is one to read into.
+func (p *page) findings(codec *Codec, typ packetv1.PacketType, format exchangev1.Format, content []byte, into **Packet) (found []*packetv1.Finding, refused bool, err error) {
+	read, err := codec.Decode(typ, format, content)
+	var invalid *InvalidError
+	if errors.As(err, &invalid) {
+		return invalid.Findings, true, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("read: %w", err)
+	}
+	if into != nil {
+		*into = read
+	}
+	return read.Warnings, false, nil
+}
+
+// between reports whether a rule is one between elements: a sample that was changed
+// in one place breaks those, too.
+func (p *page) between(id string) bool {
+	return slices.ContainsFunc(p.all, func(m *message) bool {
+		return slices.ContainsFunc(m.checks, func(r rule) bool { return r.field == nil && r.id == id })
+	})
+}
+
+// written returns an element of a packet as it is written.
+func (p *page) written(read *Packet, element string) (string, error) {
+	document, err := p.liberal.Encode(read.Message, exchangev1.Format_FORMAT_XML)
+	if err != nil {
+		return "", err
+	}
+	found := elementOf(element).FindSubmatch(document)
+	if found == nil {
+		return p.in(text{"*(left out)*", "*(không ghi)*"}), nil
+	}
+	return p.spelt(string(found[1])), nil
+}
+
+// spelt shows a value with the white space in it that is not seen else.
+func (p *page) spelt(s string) string {
+	if s == "" {
+		return p.in(text{"*(empty)*", "*(rỗng)*"})
+	}
+	inner := strings.Trim(s, " ")
+	around := strings.SplitN(s, inner, 2)
+	return code(strings.ReplaceAll(around[0], " ", "␣") + strings.ReplaceAll(inner, "\n", "⏎") + strings.ReplaceAll(around[1], " ", "␣"))
 }
 
 // elementOf finds an element of XML that holds text.
@@ -192,19 +223,14 @@ func memberOf(name string) *regexp.Regexp {
 }
 
 // sampleWith returns a sample with another text in an element.
-func sampleWith(codec *Codec, s spellings, format exchangev1.Format, sent string) ([]byte, error) {
-	good := samples.Good()
-	at := slices.IndexFunc(good, func(sample samples.Sample) bool { return sample.Type == s.typ })
-	if at < 0 {
-		return nil, fmt.Errorf("no sample of type %s", s.typ)
-	}
-	read, err := codec.Decode(s.typ, good[at].Format, good[at].Content)
+func (p *page) sampleWith(s spellings, format exchangev1.Format, sent string) ([]byte, error) {
+	sample, err := p.liberal.sampleOf(s.typ)
 	if err != nil {
-		return nil, fmt.Errorf("read sample %s: %w", good[at].Name, err)
+		return nil, err
 	}
-	content, err := codec.Encode(read.Message, format)
+	content, err := p.liberal.Encode(sample.document, format)
 	if err != nil {
-		return nil, fmt.Errorf("write sample %s: %w", good[at].Name, err)
+		return nil, fmt.Errorf("write sample %s: %w", sample.from, err)
 	}
 	place := elementOf(s.element)
 	if format == exchangev1.Format_FORMAT_JSON {
@@ -212,55 +238,7 @@ func sampleWith(codec *Codec, s spellings, format exchangev1.Format, sent string
 	}
 	found := place.FindSubmatchIndex(content)
 	if found == nil {
-		return nil, fmt.Errorf("sample %s has no %s in %s", good[at].Name, s.element, format)
+		return nil, fmt.Errorf("sample %s has no %s in %s", sample.from, s.element, format)
 	}
 	return slices.Concat(content[:found[2]], []byte(sent), content[found[3]:]), nil
-}
-
-// names writes what is read that is not named or ordered as the standard says.
-func (p *page) names() {
-	p.line("\n## %s", p.in(headNames()))
-	var rows [][]string
-	for _, l := range []struct {
-		rule string
-		said liberty
-	}{
-		{ruleAlias, textAlias("DocCode")}, {ruleCase, textCase("DocCode")}, {ruleOrder, textOrder("DocCode")},
-		{rulePrefix, textPrefix()}, {ruleNamespace, textNamespace("xmlns")}, {ruleAttribute, textAttribute("id")},
-		{ruleUnknown, textUnknown("MSyncDocument")}, {ruleAbsent, textNone()}, {ruleSingle, textSingle()},
-		{ruleWrapper, liberty{textWrapper(), textWrapper()}}, {ruleEncoding, textMisspelt()},
-	} {
-		rows = append(rows, []string{code(l.rule), cell(p.in(l.said.taken)), cell(p.in(l.said.refused))})
-	}
-	p.table([]text{{"Rule", "Quy tắc"}, {"Warning, e.g.", "Cảnh báo, ví dụ"}, {"In strict reading", "Khi đọc nghiêm ngặt"}}, rows)
-}
-
-func (p *page) unknown() {
-	p.line("\n## %s", p.in(headUnknown()))
-	p.say(text{
-		"An element or member that the standard does not have is kept with all it holds and written again after the element it followed, in XML and in JSON: nothing that was sent is lost. It is a warning, and refused in strict reading.",
-		"Phần tử ngoài chuẩn được giữ nguyên cùng toàn bộ nội dung và được ghi lại sau phần tử đứng trước nó, trong cả XML và JSON: không có gì đã gửi bị mất. Đây là một cảnh báo, và bị từ chối khi đọc nghiêm ngặt.",
-	})
-}
-
-// limits writes what is refused before anything is made of it.
-func (p *page) limits() {
-	p.line("\n## %s", p.in(headLimits()))
-	var rows [][]string
-	for _, l := range []struct {
-		rule string
-		said text
-	}{
-		{ruleDoctype, textDoctype()}, {ruleInstruction, textInstruction()}, {ruleMixed, textMixed()},
-		{ruleDepth, textTooDeep()}, {ruleElements, textTooMany()}, {ruleAttributes, textTooManyAttributes()},
-		{ruleText, textTooLong(defaultTextBytes)},
-		{ruleSize, text{"the packet has more than " + strconv.Itoa(defaultContentBytes) + " bytes", "gói tin có hơn " + strconv.Itoa(defaultContentBytes) + " byte"}},
-	} {
-		rows = append(rows, []string{code(l.rule), cell(p.in(l.said))})
-	}
-	p.table([]text{{"Rule", "Quy tắc"}, {"Always refused", "Luôn bị từ chối"}}, rows)
-	p.say(text{
-		"The limits of text and packet are the library's; a hub takes the content of an envelope up to its own.",
-		"Giới hạn về văn bản và gói tin là của thư viện; trục có giới hạn riêng cho nội dung gửi lên.",
-	})
 }

@@ -71,23 +71,29 @@ func TestFieldTablesTellWhatRulesRefuseAndWhatIsRead(t *testing.T) {
 	t.Parallel()
 	english, vietnamese := fieldTables(t, packet.English), fieldTables(t, packet.Vietnamese)
 	for _, want := range []string{
-		"| `Total` | is not NewReception + PreExtisting | warning | `statistic.total` |",
+		"| `Total` | is not NewReception + PreExtisting | warning; refused in strict reading | `statistic.total` |",
+		"| `DocCode` | is not of the form &lt;organisation&gt;-yyMMdd-&lt;number&gt; | warning, also in strict reading | `dossier.doc_code` |",
 		"| `SuccessDate` | is required once IsSuccess is true | **refused** | `dossier.success_date` |",
 		"10 result returned (final)", "at most 100 MiB once decoded", "at most 100 characters", "| \\* |",
-		"| XML | `23/10/2018 09:15:00` | read with a warning | `2018-10-23T09:15:00.000+07:00` |",
+		"| XML | `23/10/2018 09:15:00` | warning; refused in strict reading | `2018-10-23T09:15:00.000+07:00` |",
 		"| XML | `0000-00-00T00:00:00.000+0700` | read | *(empty)* |",
-		"| XML | `NaN` | read with a warning | *(empty)* | holds no value; it was read as absent |",
-		"| JSON | `\"True\"` | read with a warning | `true` |", "| XML | `95,5` | **refused** |",
-		"| XML | `h41.01.02` | read with a warning | `H41.01.02` |", "`limit.depth`", "From [survey.xml](../packet/samples/survey.xml):",
+		"| XML | `NaN` | warning; refused in strict reading | *(empty)* | holds no value; it was read as absent |",
+		"| JSON | `\"True\"` | warning; refused in strict reading | `true` |", "| XML | `95,5` | **refused** |",
+		"| XML | `h41.01.02` | warning; refused in strict reading | `H41.01.02` |", "`limit.depth`", "As XML, sample `survey.xml`:",
+		"| XML | `<![CDATA[A & B]]>` | read | `A &amp; B` |", "| JSON | `null` | read | *(left out)* |", "| XML | `JVBE⏎Ri0x` | read | `JVBE⏎Ri0x` |",
+		"| XML | `80.000` | warning, also in strict reading | `80.000` |", "| XML in UTF-16 with BOM | read |", "| XML in UTF-16 without BOM | **refused** |",
 	} {
 		if !strings.Contains(english, want) {
 			t.Errorf("English lacks %s", want)
 		}
 	}
-	for _, want := range []string{"| `Total` | không bằng NewReception + PreExtisting | cảnh báo |", "10 Đã trả kết quả (kết thúc)", "| XML | `95,5` | **từ chối** |"} {
+	for _, want := range []string{"| `Total` | không bằng NewReception + PreExtisting | cảnh báo; bị từ chối khi đọc chặt chẽ |", "10 Đã trả kết quả (kết thúc)", "| XML | `95,5` | **từ chối** |"} {
 		if !strings.Contains(vietnamese, want) {
 			t.Errorf("Vietnamese lacks %s", want)
 		}
+	}
+	if found := regexp.MustCompile(`make docs|\]\([^#)]|[Nn]út|ngặt`).FindString(english + vietnamese); found != "" {
+		t.Errorf("the page has %q, which leads nowhere on a terminal or is no word of ours", found)
 	}
 	for _, link := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(vietnamese+english, -1) {
 		heading := regexp.MustCompile(`(?mi)^#+ ` + strings.ReplaceAll(regexp.QuoteMeta(link[1]), "-", "[ -]") + `$`)

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
-	"github.com/lienthong/lienthong/packet/samples"
 )
 
 // OpenAPI returns an OpenAPI 3.1 document whose components are JSON schemas (2020-12)
@@ -28,13 +26,12 @@ func OpenAPI(types ...packetv1.PacketType) ([]byte, error) {
 		Title:       "Gói tin liên thông hồ sơ, thủ tục hành chính / Packets of administrative procedures",
 		Description: "Quyết định 1705/QĐ-BTTTT ngày 23/10/2018 / Decision 1705/QĐ-BTTTT of 23/10/2018",
 		Version:     "1.0",
+		License:     openAPILicense{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 	}}
 	for _, m := range nested(roots) {
 		described := m.jsonSchema()
-		if m.Type != packetv1.PacketType_PACKET_TYPE_UNSPECIFIED {
-			if described.Examples, err = codec.examples(m.Type); err != nil {
-				return nil, err
-			}
+		if described.Examples, err = codec.examples(m); err != nil {
+			return nil, err
 		}
 		document.Components.Schemas = append(document.Components.Schemas, property{m.name, described})
 	}
@@ -51,9 +48,15 @@ type openAPI struct {
 }
 
 type openAPIInfo struct {
-	Title       string `json:"title"`
-	Description string `json:"description"`
-	Version     string `json:"version"`
+	Title       string         `json:"title"`
+	Description string         `json:"description"`
+	Version     string         `json:"version"`
+	License     openAPILicense `json:"license"`
+}
+
+type openAPILicense struct {
+	Name       string `json:"name"`
+	Identifier string `json:"identifier"`
 }
 
 func indented(v any) ([]byte, error) {
@@ -65,23 +68,4 @@ func indented(v any) ([]byte, error) {
 		return nil, fmt.Errorf("write OpenAPI: %w", err)
 	}
 	return b.Bytes(), nil
-}
-
-// examples returns a packet that is sent, in JSON.
-func (c *Codec) examples(typ packetv1.PacketType) ([]json.RawMessage, error) {
-	for _, sample := range samples.Good() {
-		if sample.Type != typ {
-			continue
-		}
-		read, err := c.Decode(typ, sample.Format, sample.Content)
-		if err != nil {
-			return nil, fmt.Errorf("read sample %s: %w", sample.Name, err)
-		}
-		written, err := c.Encode(read.Message, exchangev1.Format_FORMAT_JSON)
-		if err != nil {
-			return nil, fmt.Errorf("write sample %s: %w", sample.Name, err)
-		}
-		return []json.RawMessage{written}, nil
-	}
-	return nil, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
+	"slices"
 	"strconv"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
@@ -52,26 +53,28 @@ const (
 // xsdDatetimePattern is xsd:dateTime with an offset, no finer than milliseconds.
 const xsdDatetimePattern = `[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3}0*)?(Z|[+\-][0-9]{2}:[0-9]{2})`
 
-// XSD returns one XML Schema 1.0 document for the packets; for all packets and
-// answers where none is named. Elements that the standard does not know are in
+// XSD returns one XML Schema 1.0 document for the packets; for everything that is
+// read and written where none is named: the packets, the answers to them, and what
+// recipients take and acknowledge by HTTP. Elements that the standard does not know are in
 // neither mode's. Every element and type is explained in Vietnamese and English. The
 // same arguments give the same bytes.
 func XSD(mode XSDMode, types ...packetv1.PacketType) ([]byte, error) {
 	if mode != XSDStrict && mode != XSDStructure {
 		return nil, fmt.Errorf("no XML schema of mode %s", mode)
 	}
-	roots, err := tables(types, schema.standard)
+	roots, err := tables(types, schema.alone)
 	if err != nil {
 		return nil, err
 	}
-	x := &xsdWriter{mode: mode}
-	x.document(roots)
+	x := &xsdWriter{mode: mode, roots: roots}
+	x.document()
 	return x.b.Bytes(), nil
 }
 
 // xsdWriter writes a schema, indented by two spaces.
 type xsdWriter struct {
 	mode  XSDMode
+	roots []*message // that are elements of their own
 	b     bytes.Buffer
 	depth int
 }
@@ -109,17 +112,17 @@ func (x *xsdWriter) in(name string, attributes []string, inside func()) {
 	x.b.WriteString("</xs:" + name + ">\n")
 }
 
-func (x *xsdWriter) document(roots []*message) {
+func (x *xsdWriter) document() {
 	x.b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
 	x.in("schema", []string{"xmlns:xs", "http://www.w3.org/2001/XMLSchema", "elementFormDefault", "unqualified"}, func() {
 		x.note(x.title().in)
-		for _, m := range roots {
+		for _, m := range x.roots {
 			x.in("element", []string{"name", m.name}, func() {
 				x.note(m.meaning().in)
 				x.message(m, nil)
 			})
 		}
-		for _, m := range withParts(roots)[len(roots):] {
+		for _, m := range withParts(x.roots)[len(x.roots):] {
 			x.message(m, []string{"name", m.name})
 		}
 		if x.mode == XSDStrict {
@@ -173,6 +176,10 @@ func (x *xsdWriter) message(m *message, name []string) {
 
 func (x *xsdWriter) element(m *message, f *field) {
 	attributes := []string{"name", f.name}
+	isRoot := slices.Contains(x.roots, f.part)
+	if isRoot { // by the same name: see schema.alone
+		attributes[0] = "ref"
+	}
 	base, facets := xsdText, [][2]string(nil)
 	switch {
 	case f.kind == kindPart:
@@ -180,7 +187,7 @@ func (x *xsdWriter) element(m *message, f *field) {
 	case x.mode == XSDStrict:
 		base, facets = f.xsdType(), f.facets()
 	}
-	if len(facets) == 0 {
+	if len(facets) == 0 && !isRoot {
 		attributes = append(attributes, "type", base)
 	}
 	if !f.Required {

@@ -14,7 +14,9 @@ func aboutSubmit(typ packetv1.PacketType) about {
 		packetv1.PacketType_PACKET_TYPE_STATISTIC: {vi: "Gửi số liệu thống kê", en: "Sends statistics", takes: "MStatistic"},
 		packetv1.PacketType_PACKET_TYPE_SURVEY:    {vi: "Gửi kết quả khảo sát hài lòng", en: "Sends results of a survey", takes: "MVotes"},
 	}[typ]
-	said.gives = "MResult"
+	said.more = bilingual("Không có To thì gói tin đến mọi hệ thống có quyền nhận. Trả về số thứ tự tiếp nhận, và mỗi chỗ khác chuẩn là một cảnh báo; khi đọc chặt chẽ, gói tin có chỗ khác chuẩn bị từ chối. Gửi lại cùng nội dung không tạo gói tin thứ hai.",
+		"Without To the packet goes to every node that may receive it. The answer has its sequence, and a warning for each liberty; in strict reading a packet with a liberty is refused. The same content again makes no second packet.")
+	said.gives = documentResult
 	said.headers = []string{"Location", "X-LienThong-Sequence", "X-LienThong-Envelope-Id"}
 	said.refuses = []int{http.StatusConflict}
 	for _, name := range []string{"IdempotencyKey", "To", "OnBehalfOf", "QueryTo", "QueryOnBehalfOf"} {
@@ -28,7 +30,9 @@ func aboutPull() about {
 		return parameter{Name: name, In: "query", Description: bilingual(vi, en), Schema: schema}
 	}
 	return about{
-		vi: "Lấy các gói tin gửi đến nút gọi; gói chưa xác nhận trước LeaseUntil sẽ được gửi lại", en: "Takes what is addressed to the caller; what is not acknowledged before LeaseUntil is delivered again",
+		vi: "Lấy các gói tin gửi đến hệ thống đang gọi", en: "Takes what is addressed to the caller",
+		more: bilingual("Gói tin chưa xác nhận trước LeaseUntil sẽ được gửi lại, với cùng DeliveryId. Gói tin có chỗ không ghi được tại đây thì có Problem thay cho nội dung.",
+			"What is not acknowledged before LeaseUntil is delivered again, by the same DeliveryId. A packet that cannot be written here has a Problem in its stead."),
 		gives: "MDeliveries",
 		parameters: []parameter{
 			query("max", "Số gói tin tối đa; mặc định 32", "At most this many; 32 by default", number(1, maxDeliveries)),
@@ -38,13 +42,20 @@ func aboutPull() about {
 }
 
 func aboutAcknowledge() about {
-	return about{vi: "Xác nhận đã nhận", en: "Acknowledges deliveries", takes: "MAcknowledge", gives: "MResult"}
+	return about{
+		vi: "Xác nhận đã nhận", en: "Acknowledges deliveries",
+		more: bilingual("Mã nào không còn chờ nhận thì được nêu trong Message, và không phải là lỗi.",
+			"An id that was not waiting is named in the Message, and is no error."),
+		takes: "MAcknowledge", gives: documentResult,
+	}
 }
 
 func aboutContent() about {
 	bytes := media{Schema: map[string]any{}}
 	return about{
 		vi: "Chính văn bản của gói tin: XML hoặc JSON chính thức theo Accept, nếu không thì nguyên văn của bên gửi", en: "The packet itself: official XML or JSON as Accept names one, else the sender's own bytes",
+		more: bilingual("Cho bên gửi và các bên nhận của gói tin. Nguyên văn là đúng từng byte bên gửi đã gửi, cả khi là Protobuf.",
+			"For the sender and the recipients of the packet. The sender's own bytes are as they were sent, also where they are Protobuf."),
 		parameters: []parameter{{Ref: refParameters + "Sequence"}},
 		content:    map[string]media{typeXML: document(), typeTextXML: document(), typeJSON: document(), typeProtobuf: bytes},
 		headers:    []string{"X-LienThong-Sequence", "X-LienThong-Envelope-Id"},
@@ -55,6 +66,7 @@ func aboutContent() about {
 func aboutHealth() about {
 	return about{
 		vi: "Trả lời khi đang hoạt động", en: "Answers while the edge serves",
+		more:    bilingual("Cho bộ cân bằng tải và giám sát.", "For load balancers and monitoring."),
 		content: map[string]media{"text/plain": {Schema: text("")}},
 	}
 }
@@ -65,6 +77,8 @@ func aboutXSD() about {
 	}
 	return about{
 		vi: "Lược đồ XML của các gói tin", en: "The XML schema of the packets",
+		more: bilingual("Sinh ra từ chính các quy tắc mà trục áp dụng. Không nêu type thì gồm cả MResult, MDeliveries và MAcknowledge.",
+			"Made from the rules that the hub itself applies. Without type it has MResult, MDeliveries and MAcknowledge, too."),
 		parameters: []parameter{
 			one("mode", "strict: đúng như được ghi ra; structure: chỉ tên, thứ tự và số lần", "strict: as they are written; structure: names, order and cardinality alone", modeWords()),
 			one("type", "Loại gói tin; không có thì tất cả", "Packet; all without it", typeWords()),
@@ -77,6 +91,7 @@ func aboutXSD() about {
 func aboutOpenAPI() about {
 	return about{
 		vi: "Tài liệu này", en: "This document",
+		more:    bilingual("OpenAPI 3.1, để sinh mã cho hệ thống gọi đến.", "OpenAPI 3.1, to generate clients from."),
 		content: map[string]media{typeJSON: {Schema: map[string]any{"type": "object"}}},
 		headers: []string{"ETag"},
 	}

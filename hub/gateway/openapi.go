@@ -39,6 +39,12 @@ func OpenAPI() ([]byte, error) {
 	if err := d.exchange(); err != nil {
 		return nil, err
 	}
+	if err := d.exemplify(); err != nil {
+		return nil, err
+	}
+	if err := d.prune(); err != nil {
+		return nil, err
+	}
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
@@ -51,7 +57,9 @@ func OpenAPI() ([]byte, error) {
 
 // about is what OpenAPI says of a route.
 type about struct {
-	vi, en     string
+	vi, en string
+	// more is the description: what a caller has to know that the summary leaves out.
+	more       string
 	parameters []parameter
 	// takes and gives name the official documents of the body and of the answer.
 	takes, gives string
@@ -69,7 +77,7 @@ func (d *openAPI) serve(path string, r route) error {
 	said := r.about()
 	for _, method := range r.methods {
 		o := &operation{
-			ID: operationID(method, path), Tags: []string{tagOfficial}, Summary: bilingual(said.vi, said.en),
+			ID: operationID(method, path), Tags: []string{tagOfficial}, Summary: bilingual(said.vi, said.en), Description: said.more,
 			Parameters: append([]parameter{{Ref: refParameters + "RequestId"}}, said.parameters...),
 			Responses:  map[string]response{"200": said.answer(method)},
 		}
@@ -100,6 +108,9 @@ func (a about) answer(method string) response {
 	}
 	if a.gives != "" {
 		answer.Content = official(a.gives)
+	}
+	if a.gives == documentResult {
+		answer.Description = bilingual(fmt.Sprintf("Thành công; Status của MResult là %d", statusAccepted), fmt.Sprintf("Served; Status of the MResult is %d", statusAccepted))
 	}
 	if method == http.MethodHead {
 		answer.Content = nil
@@ -154,7 +165,7 @@ func operationID(method, path string) string {
 func official(document string) map[string]media {
 	content := map[string]media{}
 	for _, mediaType := range []string{typeXML, typeTextXML, typeJSON} {
-		content[mediaType] = media{Schema: map[string]any{"$ref": refSchemas + document}}
+		content[mediaType] = media{Schema: map[string]any{"$ref": refSchemas + document}, document: document}
 	}
 	return content
 }

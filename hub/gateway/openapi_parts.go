@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 )
@@ -23,6 +24,9 @@ const (
 
 const clientCertificate = "clientCertificate"
 
+// documentResult is the official name of what most calls are answered with.
+const documentResult = "MResult"
+
 // openAPI is an OpenAPI 3.1 document.
 type openAPI struct {
 	OpenAPI    string                           `json:"openapi"`
@@ -35,9 +39,15 @@ type openAPI struct {
 }
 
 type openAPIInfo struct {
-	Title       string `json:"title"`
-	Description string `json:"description"`
-	Version     string `json:"version"`
+	Title       string         `json:"title"`
+	Description string         `json:"description"`
+	Version     string         `json:"version"`
+	License     openAPILicense `json:"license"`
+}
+
+type openAPILicense struct {
+	Name       string `json:"name"`
+	Identifier string `json:"identifier"`
 }
 
 type openAPIServer struct {
@@ -63,22 +73,27 @@ type security struct {
 }
 
 type operation struct {
-	ID         string                 `json:"operationId"`
-	Tags       []string               `json:"tags"`
-	Summary    string                 `json:"summary"`
-	Parameters []parameter            `json:"parameters,omitempty"`
-	Body       *requestBody           `json:"requestBody,omitempty"`
-	Responses  map[string]response    `json:"responses"`
-	Security   *[]map[string][]string `json:"security,omitempty"`
+	ID          string                 `json:"operationId"`
+	Tags        []string               `json:"tags"`
+	Summary     string                 `json:"summary"`
+	Description string                 `json:"description"`
+	Parameters  []parameter            `json:"parameters,omitempty"`
+	Body        *requestBody           `json:"requestBody,omitempty"`
+	Responses   map[string]response    `json:"responses"`
+	Security    *[]map[string][]string `json:"security,omitempty"`
 }
 
 type requestBody struct {
-	Required bool             `json:"required"`
-	Content  map[string]media `json:"content"`
+	Required    bool             `json:"required"`
+	Description string           `json:"description,omitempty"`
+	Content     map[string]media `json:"content"`
 }
 
 type media struct {
-	Schema map[string]any `json:"schema"`
+	Schema  map[string]any  `json:"schema"`
+	Example json.RawMessage `json:"example,omitempty"`
+
+	document string // official name of what is in it; empty for other content
 }
 
 type parameter struct {
@@ -133,6 +148,7 @@ func newOpenAPI(version string) *openAPI {
 			Title:       bilingual("Trục liên thông", "Exchange hub"),
 			Description: bilingual("Gói tin theo Quyết định 1705/QĐ-BTTTT qua HTTPS", "The packets of Decision 1705/QĐ-BTTTT by HTTPS"),
 			Version:     "1.0",
+			License:     openAPILicense{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 		},
 		Servers:  []openAPIServer{{URL: "/"}},
 		Security: []map[string][]string{{clientCertificate: {}}},
@@ -149,7 +165,7 @@ func newOpenAPI(version string) *openAPI {
 			Responses:  sharedResponses(),
 			Security: map[string]security{clientCertificate: {
 				Type:        "mutualTLS",
-				Description: bilingual("Chứng thư của nút do trục cấp", "The node's certificate, issued by the hub"),
+				Description: bilingual("Chứng thư của hệ thống do trục cấp", "The node's certificate, issued by the hub"),
 			}},
 		},
 	}
@@ -167,29 +183,41 @@ func sharedResponses() map[string]response {
 			headers["WWW-Authenticate"] = ref{refHeaders + "WWW-Authenticate"}
 		}
 		code := strconv.Itoa(status)
-		responses["Refusal"+code] = response{Description: said, Headers: headers, Content: official("MResult")}
-		responses["Problem"+code] = response{Description: said, Headers: headers, Content: map[string]media{
+		responses["Refusal"+code] = response{
+			Description: bilingual(said.vi+fmt.Sprintf("; Status của MResult là %d", statusRefused), said.en+fmt.Sprintf("; Status of the MResult is %d", statusRefused)),
+			Headers:     headers, Content: official(documentResult),
+		}
+		responses["Problem"+code] = response{Description: bilingual(said.vi, said.en), Headers: headers, Content: map[string]media{
 			typeProblem: {Schema: map[string]any{"$ref": refSchemas + "Problem"}},
 		}}
 	}
 	return responses
 }
 
+// cause is why a call is refused, in both languages.
+type cause struct{ vi, en string }
+
 // refusalTexts says what the statuses mean that calls are refused with.
-func refusalTexts() map[int]string {
-	return map[int]string{
-		http.StatusBadRequest:            bilingual("Không hợp lệ; mọi vi phạm được liệt kê", "Not valid; every violation is listed"),
-		http.StatusUnauthorized:          bilingual("Không có chứng thư của một nút đã đăng ký", "No certificate of a registered node"),
-		http.StatusForbidden:             bilingual("Nút không có quyền làm việc này", "The node may not do this"),
-		http.StatusNotFound:              bilingual("Không có gói tin này, hoặc không dành cho nút gọi", "No such packet, or none for the caller"),
-		http.StatusRequestTimeout:        bilingual("Nội dung gửi lên đến quá chậm", "The body came too slowly"),
-		http.StatusConflict:              bilingual("Mã gói tin đã dùng cho nội dung khác", "The id was used for other content"),
-		http.StatusRequestEntityTooLarge: bilingual("Nội dung gửi lên quá lớn", "The body is too large"),
-		http.StatusUnsupportedMediaType:  bilingual("Kiểu hoặc cách mã hóa nội dung không đọc được", "A media type or encoding that is not read"),
-		http.StatusTooManyRequests:       bilingual("Vượt quá khả năng tiếp nhận; gửi lại sau", "More than is taken at once; send again later"),
-		http.StatusInternalServerError:   bilingual("Lỗi của trục", "A failure of the hub"),
-		http.StatusServiceUnavailable:    bilingual("Chưa kết nối được trục; gửi lại sau", "The hub cannot be reached; send again later"),
-		http.StatusGatewayTimeout:        bilingual("Trục không trả lời kịp", "The hub did not answer in time"),
+func refusalTexts() map[int]cause {
+	return map[int]cause{
+		http.StatusBadRequest: {
+			"Gói tin, tiêu đề hoặc tham số không hợp lệ; mọi vi phạm được liệt kê", "The packet, a header or a parameter is not valid; every violation is listed",
+		},
+		http.StatusUnauthorized: {
+			"Không có chứng thư của một hệ thống đã đăng ký, hoặc chứng thư đã được thay", "No certificate of a registered node, or one that was replaced",
+		},
+		http.StatusForbidden: {
+			"Hệ thống không được làm việc này: không có quyền gửi, không được đại diện cho cơ quan, hoặc đang bị tạm ngừng", "The node may not do this: it has no right to send, does not speak for the organisation, or is suspended",
+		},
+		http.StatusNotFound:              {"Không có gói tin này, hoặc không dành cho hệ thống đang gọi", "No such packet, or none for the caller"},
+		http.StatusRequestTimeout:        {"Nội dung gửi lên đến quá chậm", "The body came too slowly"},
+		http.StatusConflict:              {"Mã gói tin đã dùng cho nội dung khác", "The id was used for other content"},
+		http.StatusRequestEntityTooLarge: {"Gói tin lớn hơn mức trục tiếp nhận, mặc định 16 MiB", "The packet is larger than the hub accepts, by default 16 MiB"},
+		http.StatusUnsupportedMediaType:  {"Kiểu hoặc cách mã hóa nội dung không đọc được", "A media type or encoding that is not read"},
+		http.StatusTooManyRequests:       {"Vượt quá khả năng hoặc hạn mức tiếp nhận; gửi lại sau", "More than is taken at once, or than the node's quota; send again later"},
+		http.StatusInternalServerError:   {"Lỗi của trục", "A failure of the hub"},
+		http.StatusServiceUnavailable:    {"Trục đang bận, đang dừng hoặc chưa kết nối được; gửi lại sau", "The hub is busy, shutting down or cannot be reached; send again later"},
+		http.StatusGatewayTimeout:        {"Trục không trả lời kịp", "The hub did not answer in time"},
 	}
 }
 
@@ -206,9 +234,9 @@ func sharedParameters() map[string]parameter {
 		"RequestId":       in("X-Request-Id", "Mã của bên gọi cho lời gọi này; được trả lại", "The caller's own id of the call; it is answered", text(`^[A-Za-z0-9._:-]{1,128}$`)),
 		"IdempotencyKey": in("Idempotency-Key", "Mã gói tin của bên gửi; không có thì tính từ nội dung, nên gửi lại không tạo gói tin thứ hai",
 			"The sender's id for the packet; without it, it follows from the content, so that sending again makes no second packet", text(`^"?[A-Za-z0-9._:-]{1,128}"?$`)),
-		"To": in("X-LienThong-To", "Các nút nhận, cách nhau bằng dấu phẩy; không có thì mọi nút có quyền nhận ",
+		"To": in("X-LienThong-To", "Các hệ thống nhận, cách nhau bằng dấu phẩy; không có thì mọi hệ thống có quyền nhận",
 			"The recipient nodes, with commas between them; without it, every node that may receive", text("")),
-		"OnBehalfOf": in("X-LienThong-On-Behalf-Of", "Cơ quan mà bên gửi đại diện; không có thì là cơ quan của nút",
+		"OnBehalfOf": in("X-LienThong-On-Behalf-Of", "Cơ quan mà bên gửi đại diện; không có thì là cơ quan của hệ thống",
 			"The organisation spoken for; without it, the node's own", text("")),
 		"Sequence": {Name: "sequence", In: "path", Required: true, Description: bilingual("Số thứ tự của gói tin", "The packet's sequence"), Schema: text(`^[0-9]{1,20}$`)},
 	}

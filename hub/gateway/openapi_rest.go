@@ -20,16 +20,31 @@ func restTexts() map[protoreflect.Name]about {
 	return map[protoreflect.Name]about{
 		"Submit": {
 			vi: "Gửi một gói tin trong phong bì", en: "Submits a packet in its envelope",
+			more: bilingual("Gói tin nằm trong content, mã hóa Base64, cùng loại và định dạng. Trả về biên nhận có chữ ký; gửi lại cùng id và cùng nội dung thì nhận lại đúng biên nhận đó.",
+				"The packet is in content, in Base64, with its type and format. The answer is the signed receipt; the same id and content again give the same receipt."),
 			headers: []string{"Location", "X-LienThong-Sequence", "X-LienThong-Envelope-Id"}, refuses: []int{http.StatusConflict},
 		},
-		"Pull":        {vi: "Lấy các gói tin gửi đến nút gọi", en: "Takes what is addressed to the caller"},
-		"Acknowledge": {vi: "Xác nhận đã nhận", en: "Acknowledges deliveries"},
+		"Pull": {
+			vi: "Lấy các gói tin gửi đến hệ thống đang gọi", en: "Takes what is addressed to the caller",
+			more: bilingual("Chờ gói tin đầu tiên đến hết waitSeconds. Gói tin chưa xác nhận trước leaseUntil sẽ được gửi lại.",
+				"Waits for the first up to waitSeconds. What is not acknowledged before leaseUntil is delivered again."),
+		},
+		"Acknowledge": {
+			vi: "Xác nhận đã nhận", en: "Acknowledges deliveries",
+			more: bilingual("Theo số thứ tự của gói tin. Số không còn chờ nhận không phải là lỗi: được liệt kê trong notWaiting.",
+				"By the packets' sequences. One that was not waiting is no error: it is listed in notWaiting."),
+		},
 		"GetPacket": {
 			vi: "Gói tin đã tiếp nhận và phong bì của nó; gọi với Accept là XML thì được chính văn bản", en: "The accepted packet with its envelope; the document itself where Accept is XML",
+			more:    bilingual("Cho bên gửi và các bên nhận của gói tin.", "For the sender and the recipients of the packet."),
 			headers: []string{"Content-Location"},
 			content: map[string]media{typeXML: document(), typeTextXML: document()}, refuses: []int{http.StatusNotFound},
 		},
-		"GetReceipt": {vi: "Biên nhận có chữ ký của một gói tin, cho bên gửi", en: "The signed receipt of a packet, for its sender", refuses: []int{http.StatusNotFound}},
+		"GetReceipt": {
+			vi: "Biên nhận có chữ ký của một gói tin, cho bên gửi", en: "The signed receipt of a packet, for its sender",
+			more:    bilingual("Kiểm tra bằng lệnh lienthong verify.", "It is checked with the command lienthong verify."),
+			refuses: []int{http.StatusNotFound},
+		},
 	}
 }
 
@@ -39,7 +54,7 @@ func document() media {
 	for _, name := range []string{"MSyncDocument", "MDocumentTraces", "MVotes", "MStatistic"} {
 		kinds = append(kinds, map[string]any{"$ref": refSchemas + name})
 	}
-	return media{Schema: map[string]any{"anyOf": kinds}}
+	return media{Schema: map[string]any{"anyOf": kinds}, document: "MDocumentTraces"}
 }
 
 // exchange says what the annotations of the ExchangeService say: what grpc-gateway
@@ -88,7 +103,7 @@ func (d *openAPI) method(m protoreflect.MethodDescriptor, rule *annotations.Http
 	said.content = content
 	for _, method := range methods {
 		o := &operation{
-			ID: operationID(method, path), Tags: []string{tagREST}, Summary: bilingual(said.vi, said.en),
+			ID: operationID(method, path), Tags: []string{tagREST}, Summary: bilingual(said.vi, said.en), Description: said.more,
 			Parameters: []parameter{{Ref: refParameters + "RequestId"}},
 			Responses:  map[string]response{"200": said.answer(method)},
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,20 +22,22 @@ import (
 // described is what the tests look at of the document.
 type described struct {
 	OpenAPI string
+	Info    struct{ License struct{ Identifier string } }
 	Paths   map[string]map[string]struct {
 		OperationID string
 		Summary     string
+		Description string
 		Security    *[]map[string][]string
 		Parameters  []struct {
 			Ref string `json:"$ref"`
 		}
-		RequestBody struct{ Content map[string]any }
-		Responses   map[string]any
+		RequestBody struct {
+			Description string
+			Content     map[string]struct{ Example json.RawMessage }
+		}
+		Responses map[string]any
 	}
-	Components struct {
-		SecuritySchemes map[string]struct{ Type string }
-		Schemas         map[string]any
-	}
+	Components map[string]map[string]any
 }
 
 func describedOf(t testing.TB, document []byte) described {
@@ -80,8 +83,11 @@ func TestOpenAPIIsValidAndIsWhatIsServed(t *testing.T) {
 		t.Errorf("served is another: %d %s", got.StatusCode, got.mediaType())
 	}
 	d := describedOf(t, openAPI(t))
-	if !strings.HasPrefix(d.OpenAPI, "3.1.") || d.Components.SecuritySchemes["clientCertificate"].Type != "mutualTLS" {
-		t.Errorf("version %q, security %v", d.OpenAPI, d.Components.SecuritySchemes)
+	if !strings.HasPrefix(d.OpenAPI, "3.1.") || d.Info.License.Identifier != "Apache-2.0" {
+		t.Errorf("version %q, license %q", d.OpenAPI, d.Info.License.Identifier)
+	}
+	if security, _ := d.Components["securitySchemes"]["clientCertificate"].(map[string]any); security["type"] != "mutualTLS" {
+		t.Errorf("security %v", security)
 	}
 }
 
@@ -94,8 +100,8 @@ func TestOpenAPIHasEveryAddressWithItsMethodsAndNoOther(t *testing.T) {
 		var methods []string
 		for method, o := range operations {
 			methods = append(methods, strings.ToUpper(method))
-			if other, seen := ids[o.OperationID]; seen || o.OperationID == "" || !strings.Contains(o.Summary, " / ") || o.Responses["200"] == nil {
-				t.Errorf("%s %s: operation %q, like %q, summary %q", method, path, o.OperationID, other, o.Summary)
+			if other, seen := ids[o.OperationID]; seen || o.OperationID == "" || !strings.Contains(o.Summary, " / ") || !strings.Contains(o.Description, " / ") || o.Responses["200"] == nil {
+				t.Errorf("%s %s: operation %q, like %q, summary %q, description %q", method, path, o.OperationID, other, o.Summary, o.Description)
 			}
 			ids[o.OperationID] = path
 		}
@@ -127,14 +133,65 @@ func TestOpenAPIHasEveryAddressWithItsMethodsAndNoOther(t *testing.T) {
 	}
 }
 
+func TestOpenAPIHasNoComponentThatNothingRefersTo(t *testing.T) {
+	t.Parallel()
+	document := string(openAPI(t))
+	count := 0
+	for kind, components := range describedOf(t, []byte(document)).Components {
+		for name := range components {
+			count++
+			if kind != "securitySchemes" && !strings.Contains(document, `"$ref": "#/components/`+kind+"/"+name+`"`) {
+				t.Errorf("nothing refers to %s %s", kind, name)
+			}
+		}
+	}
+	if count < 40 {
+		t.Errorf("only %d components", count)
+	}
+}
+
+// The examples are sent as they are shown: whoever copies one gets a receipt.
+func TestExamplesOfOpenAPIAreAccepted(t *testing.T) {
+	t.Parallel()
+	e, d := startEdge(t, nil), describedOf(t, openAPI(t))
+	for _, door := range doors() {
+		body := d.Paths[door.path]["post"].RequestBody
+		written := regexp.MustCompile("(?s)```xml\n(.*)\n```").FindStringSubmatch(body.Description)
+		if written == nil {
+			t.Fatalf("%s shows no XML: %q", door.path, body.Description)
+		}
+		for mediaType, content := range map[string]string{xmlType: written[1], jsonType: string(body.Content[jsonType].Example)} {
+			if got := e.post(door.path, mediaType, content); got.StatusCode != http.StatusOK {
+				t.Errorf("%s, %s: got %d %s", door.path, mediaType, got.StatusCode, got.body)
+			}
+		}
+	}
+}
+
+func TestOpenAPISaysWhatAnMResultSaysAndIsWrittenInOurWords(t *testing.T) {
+	t.Parallel()
+	document := string(openAPI(t))
+	for _, want := range []string{
+		"Served; Status of the MResult is 1", "every violation is listed; Status of the MResult is 0", "by default 16 MiB",
+		`phải từ 0 đến 100[^;"]* \[cảnh báo; bị từ chối khi đọc chặt chẽ\]`, `must be from 0 to 100[^;"]* \[warning; refused in strict reading\]`,
+	} {
+		if !regexp.MustCompile(want).MatchString(document) {
+			t.Errorf("OpenAPI lacks %q", want)
+		}
+	}
+	if found := regexp.MustCompile(`"[^"]*([Nn]út |ngặt|[^ \n]  +/)[^"]*"`).FindString(document); found != "" {
+		t.Errorf("OpenAPI says %s", found)
+	}
+}
+
 func TestOpenAPISaysWhatPacketsComeInAndWith(t *testing.T) {
 	t.Parallel()
 	d := describedOf(t, openAPI(t))
 	for _, door := range doors() {
 		o := d.Paths[door.path]["post"]
 		for _, mediaType := range []string{"application/xml", "text/xml", "application/json"} {
-			if o.RequestBody.Content[mediaType] == nil {
-				t.Errorf("%s takes no %s", door.path, mediaType)
+			if len(o.RequestBody.Content[mediaType].Example) == 0 {
+				t.Errorf("%s takes no %s, or shows none", door.path, mediaType)
 			}
 		}
 		for _, name := range []string{"IdempotencyKey", "To", "OnBehalfOf"} {

@@ -258,55 +258,53 @@ var File_lienthong_edge_v1_edge_proto protoreflect.FileDescriptor
 
 const file_lienthong_edge_v1_edge_proto_rawDesc = "" +
 	"\n" +
-	"\x1clienthong/edge/v1/edge.proto\x12\x11lienthong.edge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/dossier.proto\x1a!lienthong/packet/v1/options.proto\x1a\"lienthong/packet/v1/progress.proto\x1a#lienthong/packet/v1/statistic.proto\x1a lienthong/packet/v1/survey.proto\"\xe5\x02\n" +
-	"\vMDeliveries\x12\x9c\x01\n" +
-	"\vlease_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB_\xba\xc8\x18[\n" +
+	"\x1clienthong/edge/v1/edge.proto\x12\x11lienthong.edge.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!lienthong/packet/v1/dossier.proto\x1a!lienthong/packet/v1/options.proto\x1a\"lienthong/packet/v1/progress.proto\x1a#lienthong/packet/v1/statistic.proto\x1a lienthong/packet/v1/survey.proto\"\xf6\x04\n" +
+	"\vMDeliveries\x12\xd2\x01\n" +
+	"\vlease_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x94\x01\xba\xc8\x18\x8f\x01\n" +
 	"\n" +
-	"LeaseUntil\x1a\x1dHạn xác nhận đã nhậnR.Until when they wait for their acknowledgementR\n" +
-	"LeaseUntil\x12|\n" +
+	"LeaseUntil\x1aQHạn xác nhận đã nhận; quá hạn thì các gói tin được gửi lạiR.Until when they wait for their acknowledgementR\n" +
+	"LeaseUntil\x12\xa1\x01\n" +
 	"\n" +
-	"deliveries\x18\x01 \x03(\v2\x1c.lienthong.edge.v1.MDeliveryB@\xba\xc8\x18<\n" +
-	"\bDelivery\x1a\x15Gói tin chờ nhậnR\x19Deliveries, possibly noneR\bDelivery:9\xba\xc8\x185\n" +
-	"\vMDeliveries\x12\x1aCác gói tin chờ nhận*\n" +
-	"Deliveries\"\x8e\n" +
+	"deliveries\x18\x01 \x03(\v2\x1c.lienthong.edge.v1.MDeliveryBe\xba\xc8\x18a\n" +
+	"\bDelivery\x1a:Các gói tin chờ nhận, có thể không có gói nàoR\x19Deliveries, possibly noneR\bDelivery:\xed\x01\xba\xc8\x18\xe8\x01\n" +
+	"\vMDeliveries\x12yCác gói tin gửi đến hệ thống đang gọi, chờ xác nhận; của trục, không thuộc Quyết định 1705*^Packets for the caller that wait for their acknowledgement; the hub's own, not of the decision\"\xf4\r\n" +
+	"\tMDelivery\x12\xb5\x01\n" +
+	"\vdelivery_id\x18\x01 \x01(\tB\x93\x01\xba\xc8\x18\x8e\x01\n" +
 	"\n" +
-	"\tMDelivery\x12^\n" +
-	"\vdelivery_id\x18\x01 \x01(\tB=\xba\xc8\x189\n" +
+	"DeliveryId\x1afMã dùng để xác nhận đã nhận: số thứ tự của gói tin, không đổi khi gửi lại(\x01R\x16Id to acknowledge withR\n" +
+	"DeliveryId\x12X\n" +
+	"\x06sender\x18\x02 \x01(\tB@\xba\xc8\x18<\n" +
+	"\x06Sender\x1a Hệ thống đã gửi gói tin(\x01R\x0eNode that sentR\x06Sender\x12\x86\x01\n" +
+	"\forganisation\x18\x03 \x01(\tBb\xba\xc8\x18^\n" +
+	"\fOrganisation\x1a1Mã cơ quan mà hệ thống gửi đại diện(\x01R\x19Organisation it spoke forR\fOrganisation\x12\x97\x01\n" +
+	"\vaccepted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampBZ\xba\xc8\x18V\n" +
 	"\n" +
-	"DeliveryId\x1a\x11Mã lượt gửi(\x01R\x16Id to acknowledge withR\n" +
-	"DeliveryId\x12J\n" +
-	"\x06sender\x18\x02 \x01(\tB2\xba\xc8\x18.\n" +
-	"\x06Sender\x1a\x12Hệ thống gửi(\x01R\x0eNode that sentR\x06Sender\x12g\n" +
-	"\forganisation\x18\x03 \x01(\tBC\xba\xc8\x18?\n" +
-	"\fOrganisation\x1a\x12Mã cơ quan gửi(\x01R\x19Organisation it spoke forR\fOrganisation\x12\x8e\x01\n" +
-	"\vaccepted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampBQ\xba\xc8\x18M\n" +
+	"AcceptedAt\x1a,Thời điểm trục tiếp nhận gói tin(\x01R\x18When the hub accepted itR\n" +
+	"AcceptedAt\x12\x93\x01\n" +
+	"\aattempt\x18\x05 \x01(\x05By\xba\xc8\x18u\n" +
+	"\aAttempt\x1a=Lần gửi: 1 là lần đầu, lớn hơn 1 là gửi lại(\x01R)1 the first time, more after a redeliveryR\aAttempt\x12\xa6\x01\n" +
+	"\x0fm_sync_document\x18\x06 \x01(\v2\".lienthong.packet.v1.MSyncDocumentBZ\xba\xc8\x18V\n" +
+	"\rMSyncDocument\x1a2Nội dung gói tin, khi là đồng bộ hồ sơR\x11Set for a dossierR\rMSyncDocument\x12\xba\x01\n" +
+	"\x11m_document_traces\x18\a \x01(\v2$.lienthong.packet.v1.MDocumentTracesBh\xba\xc8\x18d\n" +
+	"\x0fMDocumentTraces\x1a6Nội dung gói tin, khi là cập nhật tiến độR\x19Set for a progress updateR\x0fMDocumentTraces\x12\x90\x01\n" +
+	"\am_votes\x18\b \x01(\v2\x1b.lienthong.packet.v1.MVotesBZ\xba\xc8\x18V\n" +
+	"\x06MVotes\x1a4Nội dung gói tin, khi là kết quả khảo sátR\x16Set for survey resultsR\x06MVotes\x12\x9c\x01\n" +
+	"\vm_statistic\x18\t \x01(\v2\x1f.lienthong.packet.v1.MStatisticBZ\xba\xc8\x18V\n" +
 	"\n" +
-	"AcceptedAt\x1a#Thời điểm trục tiếp nhận(\x01R\x18When the hub accepted itR\n" +
-	"AcceptedAt\x12a\n" +
-	"\aattempt\x18\x05 \x01(\x05BG\xba\xc8\x18C\n" +
-	"\aAttempt\x1a\vLần gửi(\x01R)1 the first time, more after a redeliveryR\aAttempt\x12|\n" +
-	"\x0fm_sync_document\x18\x06 \x01(\v2\".lienthong.packet.v1.MSyncDocumentB0\xba\xc8\x18,\n" +
-	"\rMSyncDocument\x1a\bHồ sơR\x11Set for a dossierR\rMSyncDocument\x12\x90\x01\n" +
-	"\x11m_document_traces\x18\a \x01(\v2$.lienthong.packet.v1.MDocumentTracesB>\xba\xc8\x18:\n" +
-	"\x0fMDocumentTraces\x1a\fTiến độR\x19Set for a progress updateR\x0fMDocumentTraces\x12g\n" +
-	"\am_votes\x18\b \x01(\v2\x1b.lienthong.packet.v1.MVotesB1\xba\xc8\x18-\n" +
-	"\x06MVotes\x1a\vKhảo sátR\x16Set for survey resultsR\x06MVotes\x12s\n" +
-	"\vm_statistic\x18\t \x01(\v2\x1f.lienthong.packet.v1.MStatisticB1\xba\xc8\x18-\n" +
-	"\n" +
-	"MStatistic\x1a\vThống kêR\x12Set for statisticsR\n" +
-	"MStatistic\x12\xb2\x01\n" +
+	"MStatistic\x1a4Nội dung gói tin, khi là số liệu thống kêR\x12Set for statisticsR\n" +
+	"MStatistic\x12\x89\x02\n" +
 	"\aproblem\x18\n" +
-	" \x01(\tB\x92\x01\xba\xc8\x18\x8d\x01\n" +
-	"\aProblem\x1a&Lý do không đọc được gói tinRZSet instead of a packet that cannot be written here: where to fetch the sender's own bytesH\x00R\aProblem\x88\x01\x01:H\xba\xc8\x18D\n" +
-	"\tMDelivery\x12\x15Gói tin chờ nhận* Packet on its way to a recipientB\n" +
+	" \x01(\tB\xe9\x01\xba\xc8\x18\xe4\x01\n" +
+	"\aProblem\x1a}Có khi gói tin không ghi được tại đây, thay cho nội dung: địa chỉ để lấy nguyên văn của bên gửiRZSet instead of a packet that cannot be written here: where to fetch the sender's own bytesH\x00R\aProblem\x88\x01\x01:l\xba\xc8\x18h\n" +
+	"\tMDelivery\x129Một gói tin trên đường đến hệ thống nhận* Packet on its way to a recipientB\n" +
 	"\n" +
-	"\b_problem\"\xc6\x01\n" +
-	"\fMAcknowledge\x12p\n" +
-	"\vdelivery_id\x18\x01 \x03(\tBO\xba\xc8\x18K\n" +
+	"\b_problem\"\x8c\x02\n" +
+	"\fMAcknowledge\x12\xa7\x01\n" +
+	"\vdelivery_id\x18\x01 \x03(\tB\x85\x01\xba\xc8\x18\x80\x01\n" +
 	"\n" +
-	"DeliveryId\x1a\x11Mã lượt gửi(\x01R(Ids of the deliveries that are done withR\n" +
-	"DeliveryId:D\xba\xc8\x18@\n" +
-	"\fMAcknowledge\x12\x17Xác nhận đã nhận*\x17Acknowledges deliveriesB=Z;github.com/lienthong/lienthong/gen/lienthong/edge/v1;edgev1b\x06proto3"
+	"DeliveryId\x1a8Mã của các gói tin đã nhận xong, tối đa 1024(\x01R6Ids of the deliveries that are done with, at most 1024R\n" +
+	"DeliveryId:R\xba\xc8\x18N\n" +
+	"\fMAcknowledge\x12%Xác nhận đã nhận các gói tin*\x17Acknowledges deliveriesB=Z;github.com/lienthong/lienthong/gen/lienthong/edge/v1;edgev1b\x06proto3"
 
 var (
 	file_lienthong_edge_v1_edge_proto_rawDescOnce sync.Once

@@ -172,35 +172,34 @@ var File_lienthong_packet_v1_answer_proto protoreflect.FileDescriptor
 
 const file_lienthong_packet_v1_answer_proto_rawDesc = "" +
 	"\n" +
-	" lienthong/packet/v1/answer.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\x87\x03\n" +
-	"\aMResult\x12|\n" +
-	"\x06status\x18\x01 \x01(\x05B_\xba\xc8\x18[\n" +
-	"\x06Status\x1a\rTrạng tháiRB1 when the packet was accepted, another number when it was refusedH\x00R\x06Status\x88\x01\x01\x12[\n" +
-	"\amessage\x18\x02 \x01(\tB<\xba\xc8\x188\n" +
-	"\aMessage\x1a\x0eThông điệpR\x1dThe receipt, or what is wrongH\x01R\aMessage\x88\x01\x01\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:9\xba\xc8\x185\n" +
-	"\aMResult\x12\x16Kết quả trả về*\x12Answer to a packetB\t\n" +
+	" lienthong/packet/v1/answer.proto\x12\x13lienthong.packet.v1\x1a\x1bbuf/validate/validate.proto\x1a!lienthong/packet/v1/finding.proto\x1a!lienthong/packet/v1/options.proto\"\x9c\x04\n" +
+	"\aMResult\x12\xae\x01\n" +
+	"\x06status\x18\x01 \x01(\x05B\x90\x01\xba\xc8\x18\x8b\x01\n" +
+	"\x06Status\x1a=1 khi được tiếp nhận, số khác khi bị từ chốiRB1 when the packet was accepted, another number when it was refusedH\x00R\x06Status\x88\x01\x01\x12\xa9\x01\n" +
+	"\amessage\x18\x02 \x01(\tB\x89\x01\xba\xc8\x18\x84\x01\n" +
+	"\aMessage\x1aZNội dung biên nhận khi được tiếp nhận, hoặc các lỗi khi bị từ chốiR\x1dThe receipt, or what is wrongH\x01R\aMessage\x88\x01\x01\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:L\xba\xc8\x18H\n" +
+	"\aMResult\x12)Kết quả trả về cho một gói tin*\x12Answer to a packetB\t\n" +
 	"\a_statusB\n" +
 	"\n" +
-	"\b_message\"\x80\x04\n" +
-	"\x06Mtoken\x12Z\n" +
-	"\faccess_token\x18\x01 \x01(\tB6\xbaH\x04r\x02\x10\x01\xba\xc8\x18+\n" +
-	"\faccess_token\x1a\x0eMã truy cập(\x01R\tThe tokenR\faccess_token\x12\\\n" +
+	"\b_message\"\xd8\x05\n" +
+	"\x06Mtoken\x12i\n" +
+	"\faccess_token\x18\x01 \x01(\tBE\xbaH\x04r\x02\x10\x01\xba\xc8\x18:\n" +
+	"\faccess_token\x1a\x1dMã truy cập được cấp(\x01R\tThe tokenR\faccess_token\x12o\n" +
 	"\n" +
-	"token_type\x18\x02 \x01(\tB<\xbaH\x04r\x02\x10\x01\xba\xc8\x181\n" +
+	"token_type\x18\x02 \x01(\tBO\xbaH\x04r\x02\x10\x01\xba\xc8\x18D\n" +
 	"\n" +
-	"token_type\x1a\n" +
-	"Loại mã(\x01R\x15Kind of token: BearerR\n" +
-	"token_type\x12f\n" +
+	"token_type\x1a\x1dLoại mã truy cập: Bearer(\x01R\x15Kind of token: BearerR\n" +
+	"token_type\x12\x87\x01\n" +
 	"\n" +
-	"expires_in\x18\x03 \x01(\x05BF\xba\xc8\x18B\n" +
+	"expires_in\x18\x03 \x01(\x05Bg\xba\xc8\x18c\n" +
 	"\n" +
-	"expires_in\x1a\x14Thời hạn (giây)(\x01R\x1cLife of the token in secondsR\n" +
-	"expires_in\x12J\n" +
-	"\x05scope\x18\x04 \x01(\tB4\xba\xc8\x180\n" +
-	"\x05scope\x1a\tPhạm vi(\x01R\x1aWhat the token is good forR\x05scope\x12O\n" +
-	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:7\xba\xc8\x183\n" +
-	"\x06Mtoken\x12\x0eMã truy cập*\x19Answer to a token requestBAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
+	"expires_in\x1a5Thời hạn của mã truy cập, tính bằng giây(\x01R\x1cLife of the token in secondsR\n" +
+	"expires_in\x12k\n" +
+	"\x05scope\x18\x04 \x01(\tBU\xba\xc8\x18Q\n" +
+	"\x05scope\x1a*Phạm vi sử dụng của mã truy cập(\x01R\x1aWhat the token is good forR\x05scope\x12O\n" +
+	"\x10unknown_elements\x18\xc8\x01 \x03(\v2#.lienthong.packet.v1.UnknownElementR\x0funknownElements:\xa9\x01\xba\xc8\x18\xa4\x01\n" +
+	"\x06Mtoken\x12VTrả lời yêu cầu cấp mã truy cập; trục chưa cung cấp địa chỉ này*BAnswer to a token request; the hub does not serve that address yetBAZ?github.com/lienthong/lienthong/gen/lienthong/packet/v1;packetv1b\x06proto3"
 
 var (
 	file_lienthong_packet_v1_answer_proto_rawDescOnce sync.Once
