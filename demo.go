@@ -33,7 +33,7 @@ With --once it ends, and its exit code is 0 only when every packet was delivered
 and acknowledged exactly once and every bad one was refused with its violations.
 Without, it keeps running and says what to try next.`,
 		Example: "  lienthong demo\n  lienthong demo --once\n  lienthong demo --data demo-data",
-		Args:    arguments(cobra.NoArgs),
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDemo(cmd, dir, once)
 		},

@@ -35,7 +35,7 @@ has finished what it accepted.`,
 		Example: `  lienthong hub --data /var/lib/lienthong
   lienthong hub --data /var/lib/lienthong --grpc :8443 --http :8444 --host hub.example.gov.vn
   lienthong hub --config /etc/lienthong.yaml`,
-		Args: arguments(cobra.NoArgs),
+		Args: noArguments,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&cfg.DataDir, "data", "", "directory that holds everything the hub keeps")
@@ -77,7 +77,7 @@ the hub's data directory: for more administrators than the first, and for one wh
 profile was lost or has ended. The hub may be running. Move the profile to the
 administrator's own machine.`,
 		Example: "  lienthong hub admin --data /var/lib/lienthong --name lan --profile lan-admin",
-		Args:    arguments(cobra.NoArgs),
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if data == "" || name == "" || profile == "" {
 				return usage("--data DIR, --name NAME and --profile DIR are required")
@@ -131,11 +131,19 @@ func runHub(cmd *cobra.Command, cfg hub.Config) error {
   nodes and administrators  %s (gRPC)
   REST/XML clients          %s
   public pages              %s
-%s`, h.GRPCAddress(), h.EdgeURL(), orNone(h.WebURL()), nextStep(filepath.Join(cfg.DataDir, hub.AdminDir)))
+%s%s`, h.GRPCAddress(), h.EdgeURL(), orNone(h.WebURL()), readingLine(cfg.Strict), nextStep(filepath.Join(cfg.DataDir, hub.AdminDir)))
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return h.Run(cmd.Context())
+}
+
+// readingLine says that packets are read strictly, where they are.
+func readingLine(strict bool) string {
+	if !strict {
+		return ""
+	}
+	return "  reading                   strict: what can only be read by taking liberties is refused, of every node\n"
 }
 
 // nextStep tells of the first administrator's profile, until it was moved away.

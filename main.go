@@ -45,7 +45,10 @@ func run(ctx context.Context, args []string, s streams) int {
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := admin.Misnamed(root, args)
+	if err == nil {
+		cmd, err = root.ExecuteContextC(ctx)
+	}
 	var misused usageError
 	switch {
 	case err == nil:
@@ -97,15 +100,32 @@ Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.`,
 		SilenceErrors: true,
 		Version:       version(),
 	}, hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), demoCommand(), versionCommand())
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return admin.Usage(err) })
+	root.SetFlagErrorFunc(admin.FlagError)
 	return root
 }
 
-// arguments makes a wrong number of arguments a usage error.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+// noArguments, atLeastOne and atMostOne make a wrong number of arguments a usage
+// error, which says what they are.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no arguments; got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+func atLeastOne(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usage("%s: %w", cmd.CommandPath(), err)
+		if len(args) == 0 {
+			return usage("%s needs %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usage("%s takes at most one argument, %s; got %d", cmd.CommandPath(), what, len(args))
 		}
 		return nil
 	}

@@ -54,7 +54,7 @@ administrator gave for a certificate. The token says where the hub is and which
 root certificate it must show, so nothing else has to be trusted. A join that was
 interrupted can be repeated with the same token.`,
 		Example: `  lienthong node join --token lt1.CgpINDEvbW90Y3Vh... --profile /etc/lienthong/motcua`,
-		Args:    arguments(cobra.NoArgs),
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if token == "" {
 				return usage("--token is required; an administrator gets one with: lienthong admin node add")
@@ -70,7 +70,7 @@ interrupted can be repeated with the same token.`,
 			defer cancel()
 			joined, err := nodes.Join(ctx, token, profile, nodes.JoinOptions{})
 			if err != nil {
-				return explained(err)
+				return explained(err, profile)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Joined %s as %s; certificate until %s.\nProfile: %s\nNext: lienthong node submit --profile %[4]s FILE, or lienthong node receive --profile %[4]s --dir DIR\n",
 				joined.Hub.Address, joined.Node, inVietnam(joined.Node.NotAfter).Format("2006-01-02 15:04 -07"), profile)
@@ -92,7 +92,7 @@ once it is written: to a file of its own in --dir, or to standard output.
 What is not acknowledged is delivered again.`,
 		Example: `  lienthong node receive --profile portal --dir inbox/
   lienthong node receive --profile portal --count 1 --format json`,
-		Args: arguments(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if options.count < 0 {
 				return usage("--count %d: 0 or more is expected", options.count)
@@ -117,9 +117,9 @@ func receivePackets(cmd *cobra.Command, options receiveOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	client, err := nodes.DialProfile(options.profile, nodes.Config{})
+	client, err := nodes.DialProfile(options.profile, nodeConfig())
 	if err != nil {
-		return explained(err)
+		return explained(err, options.profile)
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	ctx, enough := context.WithCancel(cmd.Context())
@@ -133,7 +133,7 @@ func receivePackets(cmd *cobra.Command, options receiveOptions) (err error) {
 			enough()
 		}
 		return nil
-	}, nodes.ReceiveOptions{}))
+	}, nodes.ReceiveOptions{}), options.profile)
 }
 
 // packetWriter returns what puts a delivery where it was asked for.
@@ -191,15 +191,30 @@ func putPacket(cmd *cobra.Command, dir string, d *exchangev1.Delivery, content [
 	return certs.WriteFile(filepath.Join(dir, fmt.Sprintf("%012d-%s.%s", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), suffix)), content, 0o600)
 }
 
+// nodeConfig is how commands are a node. How large a packet may be is for the hub to
+// say, not for them: whatever can be read from a file is sent.
+func nodeConfig() nodes.Config { return nodes.Config{MaxMessageBytes: maxFile + 1<<20} }
+
 // explained returns an error of the SDK as a person reads it: a refusal with both
 // texts, a profile that is not there with the next step.
-func explained(err error) error {
+func explained(err error, profile string) error {
 	var refusal *nodes.Refused
 	switch {
 	case errors.As(err, &refusal):
 		return fmt.Errorf("%s (%s)\n  %s", refusal.Refusal.GetMessageEn(), refusal.Refusal.GetReason(), refusal.Refusal.GetMessageVi())
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w\nThis is no node's profile, or not a whole one. Join a hub first: lienthong node join --token TOKEN --profile DIR", err)
+		return noProfile(err, profile)
 	}
 	return err
+}
+
+// noProfile says that a directory is not the profile of a node, and how it becomes one.
+func noProfile(err error, dir string) error {
+	en, vi := "there is no node's profile in "+dir, "không có hồ sơ của hệ thống trong thư mục "+dir
+	if at, ok := errors.AsType[*fs.PathError](err); ok && filepath.Dir(at.Path) == filepath.Clean(dir) {
+		if _, found := os.Stat(dir); found == nil {
+			en, vi = en+": "+filepath.Base(at.Path)+" is missing", vi+": thiếu tệp "+filepath.Base(at.Path)
+		}
+	}
+	return fmt.Errorf("%s\n%s\nNext: join a hub with the token its administrator gives: lienthong node join --token TOKEN --profile %s", en, vi, dir)
 }

@@ -34,7 +34,7 @@ A packet's id follows from its content unless --id gives one, so a command that 
 repeated does not submit anything twice.`,
 		Example: `  lienthong node submit --profile motcua dossier.xml
   lienthong node submit --profile motcua --receipts receipts/ out/*.xml`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: atLeastOne("a file with a packet, or - for standard input"),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if options.id != "" && len(files) > 1 {
 				return usage("--id is for one file")
@@ -42,7 +42,7 @@ repeated does not submit anything twice.`,
 			if options.timeout <= 0 {
 				return usage("--timeout %s: more than nothing is expected, e.g. 30s", options.timeout)
 			}
-			say, err := language(options.lang)
+			say, err := speechOf(options.lang)
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ repeated does not submit anything twice.`,
 	flags.StringSliceVar(&options.to, "to", nil, "nodes to deliver to, to narrow the routing")
 	flags.StringVar(&options.receipts, "receipts", "", "directory to keep the receipts in, one JSON file each")
 	flags.DurationVar(&options.timeout, "timeout", time.Minute, "how long to wait for the hub's answer to one packet")
-	flags.StringVar(&options.lang, "lang", defaultLanguage(), "language of violations and warnings: vi or en")
+	langFlag(cmd, &options.lang, "language of what is printed")
 	return cmd
 }
 
@@ -66,10 +66,10 @@ type submitOptions struct {
 	timeout                                 time.Duration
 }
 
-func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say sayer) (err error) {
-	client, err := nodes.DialProfile(options.profile, nodes.Config{})
+func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say speech) (err error) {
+	client, err := nodes.DialProfile(options.profile, nodeConfig())
 	if err != nil {
-		return explained(err)
+		return explained(err, options.profile)
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	codec, err := packet.NewCodec(packet.Options{})
@@ -86,7 +86,7 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 		env, err := envelopeOf(cmd, codec, file, options)
 		if errors.Is(err, errNotSent) {
 			refused = true
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %v\n", file, err) //nolint:errcheck // terminal output
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", printable(file), printable(notSent(err, say))) //nolint:errcheck // terminal output
 			continue
 		}
 		accepted, err := submitOne(cmd, to, env, err, options.timeout)
@@ -96,11 +96,12 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%s: no answer from the hub; it may have been accepted or not, submit it again to find out: %w", file, explained(err))
+			return fmt.Errorf(say.of("%s: trục chưa trả lời; gói tin có thể đã hoặc chưa được tiếp nhận, hãy gửi lại để biết: %w",
+				"%s: no answer from the hub; it may have been accepted or not, submit it again to find out: %w"), file, explained(err, options.profile))
 		}
 		printAccepted(cmd.OutOrStdout(), file, accepted.Statement, say)
 		if err := keepReceipt(options.receipts, file, accepted); err != nil {
-			return fmt.Errorf("%s was accepted as sequence %d, but: %w", file, accepted.Statement.GetSequence(), err)
+			return fmt.Errorf(say.of("%s đã được tiếp nhận với số thứ tự %d, nhưng: %w", "%s was accepted as sequence %d, but: %w"), file, accepted.Statement.GetSequence(), err)
 		}
 	}
 	if refused {
@@ -161,14 +162,23 @@ func submitOne(cmd *cobra.Command, to *stream, env *exchangev1.Envelope, refused
 	return to.submit(ctx, env)
 }
 
-func printAccepted(w io.Writer, file string, s *exchangev1.Statement, say sayer) {
-	fmt.Fprintf(w, "%s: accepted as sequence %d, to %s, warnings: %d\n", //nolint:errcheck // terminal output
+// notSent says why a file was not sent.
+func notSent(err error, say speech) string {
+	vi, en := reason(err)
+	return say.of("chưa gửi: "+vi, "not sent: "+en)
+}
+
+func printAccepted(w io.Writer, file string, s *exchangev1.Statement, say speech) {
+	fmt.Fprintf(w, say.of("%s: đã tiếp nhận với số thứ tự %d, gửi đến %s, cảnh báo: %d\n", "%s: accepted as sequence %d, to %s, warnings: %d\n"), //nolint:errcheck // terminal output
 		file, s.GetSequence(), strings.Join(s.GetRecipients(), ", "), len(s.GetWarnings()))
 	_ = printFindings(w, file, s.GetWarnings(), say)
 }
 
-func printRefusal(w io.Writer, file string, r *faultv1.Refusal, say sayer) {
-	fmt.Fprintf(w, "%s: refused: %s (%s)\n  %s\n", file, r.GetMessageEn(), r.GetReason(), r.GetMessageVi()) //nolint:errcheck // terminal output
+// printRefusal prints the hub's word in the language asked for first: who is asked for
+// help may read the other one.
+func printRefusal(w io.Writer, file string, r *faultv1.Refusal, say speech) {
+	fmt.Fprintf(w, say.of("%s: bị từ chối: %s (%s)\n  %s\n", "%s: refused: %s (%s)\n  %s\n"), file, //nolint:errcheck // terminal output
+		printable(say.of(r.GetMessageVi(), r.GetMessageEn())), r.GetReason(), printable(say.of(r.GetMessageEn(), r.GetMessageVi())))
 	_ = printFindings(w, file, r.GetFindings(), say)
 }
 

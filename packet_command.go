@@ -76,11 +76,10 @@ func (o *packetOptions) declare(cmd *cobra.Command) {
 	flags.BoolVar(&o.strict, "strict", false, "refuse packets that can only be read by taking liberties")
 	flags.StringVar(&o.from, "from", "", "read as xml, json or binary (Protobuf) only; of directories, only files so named")
 	flags.StringVar(&o.typ, "type", "", "type of the packets: dossier, progress, survey or statistic; told by their content where not given")
-	flags.StringVar(&o.lang, "lang", defaultLanguage(), "language of the messages: vi or en")
+	langFlag(cmd, &o.lang, "language of the messages")
 	flags.StringVar(&o.format, "format", formatText, "how findings are told: text or json")
 	offer(cmd, "from", formatWords())
 	offer(cmd, "type", typeWords())
-	offer(cmd, "lang", []string{string(vietnamese), string(english)})
 	offer(cmd, "format", []string{formatText, formatJSON})
 }
 
@@ -141,6 +140,9 @@ each liberty that was taken in reading, and a summary on standard error:
 
   file:line:column: error|warning: Field.path: message; sent "...", read as "..."
 
+in English or, with --lang vi or in a Vietnamese environment, in Vietnamese
+(lỗi, cảnh báo); what programs read, --format json, is the same in both.
+
 Packets are read as a hub reads them: liberally, with a warning for each liberty,
 or with --strict not so. More than 64 MiB is no packet.
 ` + inputHelp + jsonHelp + exitHelp,
@@ -149,7 +151,7 @@ or with --strict not so. More than 64 MiB is no packet.
   lienthong packet validate --format json outbox/ | jq 'select(.result == "refused")'
   curl -s https://example/packet | lienthong packet validate -
   lienthong packet validate --from binary --type dossier dossier.binpb`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: atLeastOne("a file, a directory, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := options.reader(cmd)
 			if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ become one file, or where a file is there already and --force is not given.
   lienthong packet convert --to xml - < dossier.json
   lienthong packet convert --to json --out converted/ outbox/
   lienthong packet convert --from binary --type dossier --to xml dossier.binpb`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: atLeastOne("a file, a directory, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if target.to == "" {
 				return usage("--to is required: xml, json or binary")
@@ -137,7 +138,7 @@ func (c *conversion) checkOutputs(inputs []input) error {
 		path := absolute(output)
 		switch first, taken := written[path]; {
 		case taken:
-			clashes = append(clashes, fmt.Sprintf("%s and %s would both become %s", first, in.name, output))
+			clashes = append(clashes, fmt.Sprintf("%s and %s would both become %s%s", first, in.name, output, c.telling(first, in.name)))
 		case sources[path] != "" && path != absolute(in.name):
 			clashes = append(clashes, fmt.Sprintf("%s would be written over %s, which is to be read", in.name, sources[path]))
 		case !c.force:
@@ -157,6 +158,14 @@ func (c *conversion) checkOutputs(inputs []input) error {
 		clashes[i] = printable(clashes[i])
 	}
 	return usage("nothing is written:\n  %s", strings.Join(clashes, "\n  "))
+}
+
+// telling says how to convert only one of two files that are in different formats.
+func (c *conversion) telling(first, second string) string {
+	if c.reader.from != exchangev1.Format_FORMAT_UNSPECIFIED || strings.EqualFold(filepath.Ext(first), filepath.Ext(second)) {
+		return ""
+	}
+	return "; --from xml (or json) takes only files of that format out of directories"
 }
 
 // absolute returns a path that names a file in one way only; links are not followed.
@@ -190,6 +199,9 @@ func (c *conversion) convert(ctx context.Context, in input) (*outcome, error) {
 	if err != nil {
 		o.fail(unwritten, problem(ruleUnwritten, "không ghi được dưới dạng này: "+err.Error(), "cannot be written in this format: "+err.Error()))
 		return o, nil
+	}
+	if c.to != exchangev1.Format_FORMAT_PROTOBUF && !bytes.HasSuffix(content, []byte("\n")) {
+		content = append(content, '\n') // of text, for whoever reads lines
 	}
 	if c.out == "" {
 		o.content = content

@@ -103,6 +103,21 @@ func TestConvertReadsBinary(t *testing.T) {
 	}
 }
 
+// What is written as text ends its last line; binary is what it is.
+func TestConvertEndsTheLastLine(t *testing.T) {
+	t.Parallel()
+	dossier := sampleOf(t, "dossier.xml")
+	for format, ends := range map[string]string{"json": "}\n", "xml": "</MSyncDocument>\n"} {
+		if got := lienthong(t, dossier, "packet", "convert", "--to", format, "-"); !strings.HasSuffix(got.stdout, ends) || strings.HasSuffix(got.stdout, "\n\n") {
+			t.Errorf("as %s it ends in %q", format, got.stdout[max(0, len(got.stdout)-20):])
+		}
+	}
+	binary := lienthong(t, dossier, "packet", "convert", "--to", "binary", "-").stdout
+	if got := lienthong(t, binary, "packet", "validate", "--strict", "--from", "binary", "--type", "dossier", "-"); got.code != 0 {
+		t.Errorf("binary Protobuf is not read again: %s", got.stdout)
+	}
+}
+
 // TestConvertReplacesNothingUnasked: what is refused is refused before anything is
 // written.
 func TestConvertReplacesNothingUnasked(t *testing.T) {
@@ -121,8 +136,8 @@ func TestConvertReplacesNothingUnasked(t *testing.T) {
 		{"to what is there", "--to json --out DIR/there DIR/in", 2, `nothing is written:\n  .*there/b\.json exists; --force replaces it\nTry: `, nil},
 		{"to what is there, when asked", "--to json --force --out DIR/there DIR/in", 0, `2 converted`,
 			map[string]string{"there/a.json": `"DocumentId"`, "there/b.json": `"TotalVoted"`}},
-		{"two to one", "--to binary --out DIR/out DIR/both", 2, `both/a\.json and .*both/a\.xml would both become .*out/a\.binpb\n`, nil},
-		{"two directories to one", "--to json --force --out DIR/out DIR/in DIR/more", 2, `would both become .*out/a\.json`, nil},
+		{"two to one", "--to binary --out DIR/out DIR/both", 2, `both/a\.json and .*both/a\.xml would both become .*out/a\.binpb; --from xml \(or json\) takes only files of that format out of directories\n`, nil},
+		{"two directories to one", "--to json --force --out DIR/out DIR/in DIR/more", 2, `would both become .*out/a\.json\n`, nil},
 		{"the same twice", "--to json --out DIR/out DIR/in/a.xml DIR/in/../in/a.xml", 2, `would both become`, nil},
 		{"one of them, by its format", "--to binary --from xml --out DIR/out DIR/both", 0, `1 converted`, map[string]string{"out/a.binpb": "H41"}},
 		{"over another input", "--to json --force --out DIR/named DIR/in/a.xml DIR/named", 2, `(both become|is to be read)`, nil},

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	xlanguage "golang.org/x/text/language"
 	"golang.org/x/text/message"
 
@@ -73,15 +74,18 @@ func (s speech) duration(seconds float64) string {
 	return s.sprintf(s.of("%d phút %d giây", "%d min %d s"), whole/60, whole%60)
 }
 
-// sayer returns what is told of a finding in the language asked for.
-type sayer func(*packetv1.Finding) string
-
-func language(lang string) (sayer, error) {
-	s, err := speechOf(lang)
-	if err != nil {
-		return nil, err
+// severity returns the word for how grave a finding is.
+func (s speech) severity(f *packetv1.Finding) string {
+	if f.GetSeverity() == packetv1.Severity_SEVERITY_WARNING {
+		return s.of("cảnh báo", "warning")
 	}
-	return s.told, nil
+	return s.of("lỗi", "error")
+}
+
+// langFlag declares --lang, which follows the environment where it is not given.
+func langFlag(cmd *cobra.Command, lang *string, what string) {
+	cmd.Flags().StringVar(lang, "lang", defaultLanguage(), what+": vi or en; by default that of LC_ALL, LC_MESSAGES or LANG")
+	offer(cmd, "lang", []string{string(vietnamese), string(english)})
 }
 
 // defaultLanguage is the one that the environment asks for.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -126,7 +127,21 @@ func (r *packetReader) judge(o *outcome, content []byte) (*packet.Packet, error)
 		}
 		o.typ = typ
 	}
-	return r.codec.Decode(o.typ, o.format, content)
+	read, err := r.codec.Decode(o.typ, o.format, content)
+	if is := packet.Sniff(content); err != nil && is != exchangev1.Format_FORMAT_UNSPECIFIED && is != o.format &&
+		o.format != exchangev1.Format_FORMAT_PROTOBUF {
+		return nil, &packet.InvalidError{Findings: []*packetv1.Finding{otherFormat(is, o.format)}}
+	}
+	return read, err
+}
+
+// otherFormat is the finding of a text that is not in the format it is to be read as.
+func otherFormat(is, want exchangev1.Format) *packetv1.Finding {
+	name := strings.ToUpper(formatWord(is))
+	f := problem("syntax", fmt.Sprintf("đây là %s, không phải %s", name, strings.ToUpper(formatWord(want))),
+		fmt.Sprintf("this is %s, not %s", name, strings.ToUpper(formatWord(want))))
+	f.Line, f.Column = 1, 1
+	return f
 }
 
 // content returns what is in an input, and one byte more than allowed of one that

@@ -26,21 +26,24 @@ func (r *textReporter) outcome(o *outcome) error {
 	if o.result == unreadFile || o.result == unwritten {
 		return r.troubles(o)
 	}
-	return printFindings(r.to.findings, o.input.name, o.findings, r.say.told)
+	return printFindings(r.to.findings, o.input.name, o.findings, r.say)
 }
 
 // troubles tells what is wrong with a file; that has no place in it.
 func (r *textReporter) troubles(o *outcome) error {
 	var lines bytes.Buffer
 	for _, f := range o.findings {
-		fmt.Fprintf(&lines, "%s: %s: %s\n", printable(o.input.name), severityWord(f), printable(r.say.message(f)))
+		fmt.Fprintf(&lines, "%s: %s: %s\n", printable(o.input.name), r.say.severity(f), printable(r.say.message(f)))
 	}
 	_, err := r.to.troubles.Write(lines.Bytes())
 	return err
 }
 
 func (r *textReporter) summary(t *tally) error {
-	line := r.counts(t) + "; " + r.say.duration(t.Seconds) + r.say.sprintf(r.say.of(", %.1f MB/giây", ", %.1f MB/s"), t.MegabytesPerSecond)
+	line := r.counts(t) + "; " + r.say.duration(t.Seconds)
+	if t.Files > 1 { // of one file, it would tell of the start of the program
+		line += r.say.sprintf(r.say.of(", %.1f MB/giây", ", %.1f MB/s"), t.MegabytesPerSecond)
+	}
 	if !t.Complete {
 		line = r.say.sprintf(r.say.of("bị ngắt khi mới đọc %d trong %d tệp: ", "interrupted after %d of %d files: "), t.Files, t.Found) + line
 	}
@@ -107,7 +110,7 @@ func (r *jsonReporter) outcome(o *outcome) error {
 	}
 	for _, f := range o.findings {
 		line.Findings = append(line.Findings, findingObject{
-			Severity: severityWord(f), Field: f.GetField(), Line: f.GetLine(), Column: f.GetColumn(), Rule: f.GetRule(),
+			Severity: english.severity(f), Field: f.GetField(), Line: f.GetLine(), Column: f.GetColumn(), Rule: f.GetRule(),
 			Sent: f.GetSent(), Understood: f.GetUnderstood(),
 			Message: r.say.message(f), MessageVI: f.GetMessageVi(), MessageEN: f.GetMessageEn(),
 		})
@@ -134,15 +137,8 @@ func (r *jsonReporter) write(value any) error {
 	return err
 }
 
-func severityWord(f *packetv1.Finding) string {
-	if f.GetSeverity() == packetv1.Severity_SEVERITY_WARNING {
-		return "warning"
-	}
-	return "error"
-}
-
 // printFindings prints a line for each finding, all of a file at once.
-func printFindings(w io.Writer, file string, findings []*packetv1.Finding, say sayer) error {
+func printFindings(w io.Writer, file string, findings []*packetv1.Finding, say speech) error {
 	if len(findings) == 0 {
 		return nil
 	}
@@ -152,7 +148,7 @@ func printFindings(w io.Writer, file string, findings []*packetv1.Finding, say s
 		if f.GetField() != "" {
 			field = printable(f.GetField()) + ": "
 		}
-		fmt.Fprintf(&lines, "%s:%d:%d: %s: %s%s\n", printable(file), max(f.GetLine(), 1), max(f.GetColumn(), 1), severityWord(f), field, printable(say(f)))
+		fmt.Fprintf(&lines, "%s:%d:%d: %s: %s%s\n", printable(file), max(f.GetLine(), 1), max(f.GetColumn(), 1), say.severity(f), field, printable(say.told(f)))
 	}
 	if _, err := w.Write(lines.Bytes()); err != nil {
 		return fmt.Errorf("write: %w", err)

@@ -25,7 +25,7 @@ whatever can be read without a liberty in names or order.`,
 		Example: `  lienthong packet xsd > lienthong.xsd
   lienthong packet xsd statistic
   lienthong packet xsd --mode structure dossier`,
-		Args:      arguments(cobra.MaximumNArgs(1)),
+		Args:      atMostOne("the type of a packet"),
 		ValidArgs: typeWords(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			types, err := packetTypes(args)
@@ -53,7 +53,7 @@ func openAPICommand() *cobra.Command {
 		Long: `Prints the OpenAPI 3.1 document, in JSON, of the addresses that a hub serves on its
 HTTPS edge, with the schemas of all packets. A hub itself serves it, too.`,
 		Example: `  lienthong packet openapi > lienthong.openapi.json`,
-		Args:    arguments(cobra.NoArgs),
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			document, err := gateway.OpenAPI()
 			return printAll(cmd, document, err)
@@ -75,7 +75,7 @@ meaning, allowed values and rules. TYPE is dossier, progress, survey or statisti
 meanings in both languages.`,
 		Example: `  lienthong packet fields --lang vi dossier
   lienthong packet fields --format json statistic`,
-		Args:      arguments(cobra.MaximumNArgs(1)),
+		Args:      atMostOne("the type of a packet"),
 		ValidArgs: typeWords(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			types, err := packetTypes(args)
@@ -98,9 +98,8 @@ meanings in both languages.`,
 			return printAll(cmd, page, err)
 		},
 	}
-	cmd.Flags().StringVar(&lang, "lang", defaultLanguage(), "language of the page: vi or en")
+	langFlag(cmd, &lang, "language of the page")
 	cmd.Flags().StringVar(&format, "format", formatMarkdown, "markdown or json")
-	offer(cmd, "lang", []string{string(vietnamese), string(english)})
 	offer(cmd, "format", []string{formatMarkdown, formatJSON})
 	return cmd
 }

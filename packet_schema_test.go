@@ -18,7 +18,7 @@ func TestSchemaCommands(t *testing.T) {
 		{"what is written", "xsd statistic", 0, `(?s)name="MStatistic".*Inclusive`, `^$`},
 		{"the structure alone", "xsd --mode structure statistic", 0, `name="MStatistic"`, `^$`},
 		{"a mode there is not", "xsd --mode loose", 2, `^$`, `--mode "loose": strict and structure are allowed`},
-		{"two types", "xsd dossier survey", 2, `^$`, `at most 1 arg`},
+		{"two types", "xsd dossier survey", 2, `^$`, `at most one argument`},
 		{"fields in Vietnamese", "fields --lang vi progress", 0, `(?s)MDocumentTraces.*Mã hồ sơ`, `^$`},
 		{"fields in English", "fields --lang en progress", 0, `(?s)MDocumentTraces.*DocCode`, `^$`},
 		{"fields of all", "fields", 0, `(?s)MSyncDocument.*MStatistic`, `^$`},

@@ -202,8 +202,11 @@ func TestValidateEndsWithACodeAndASummary(t *testing.T) {
 		code              int
 		stdout, stderr    string // regular expressions
 	}{
+		{"one file has no speed", "DIR/good/a.xml", "", 0, `^$`, `^1 file: 1 accepted, 0 refused, 0 unreadable; [\d,.]+ m?s\n$`},
+		{"a warning in Vietnamese", "--lang vi DIR/loose.xml", "", 0, `loose\.xml:9:3: cảnh báo: MDocumentTraces\.Status: .*; đã gửi " 4 ", hiểu là "4"\n`, `^1 tệp: 1 được chấp nhận`},
+		{"an error in Vietnamese", "--lang vi DIR/bad/a.xml", "", 1, `a\.xml:3:3: lỗi: MStatistic\.Month: .*; đã gửi "13"\n`, `1 bị từ chối`},
 		{"all accepted", "DIR/good", "", 0, `^$`, `^2 files: 2 accepted, 0 refused, 0 unreadable; [\d,.]+ m?s, [\d,.]+ MB/s\n$`},
-		{"in Vietnamese", "--lang vi DIR/good DIR/loose.xml", "", 0, `: warning: .*; đã gửi " 4 ", hiểu là "4"\n$`,
+		{"in Vietnamese", "--lang vi DIR/good DIR/loose.xml", "", 0, `: cảnh báo: .*; đã gửi " 4 ", hiểu là "4"\n$`,
 			`^3 tệp: 3 được chấp nhận \(1 có cảnh báo\), 0 bị từ chối, 0 không đọc được; [\d,.]+ (ms|giây), [\d,.]+ MB/giây\n$`},
 		{"liberties are warnings", "DIR/loose.xml", "", 0, `:\d+:\d+: warning: MDocumentTraces\.Status: has white space around the value; sent " 4 ", read as "4"\n$`,
 			`^1 file: 1 accepted \(1 with warnings\), 0 refused`},
@@ -214,11 +217,12 @@ func TestValidateEndsWithACodeAndASummary(t *testing.T) {
 		{"one is not there", "DIR/gone.xml DIR/good", "", 2, `^$`, `(?s)gone\.xml: error: cannot be read: no such file or directory\n3 files: 2 accepted, 0 refused, 1 unreadable`},
 		{"one is not there, others are refused", "DIR/bad DIR/gone.xml", "", 2, `bad/a\.xml`, `1 refused, 1 unreadable`},
 		{"one is too large", "DIR/large.xml", "", 2, `^$`, `large\.xml: error: cannot be read: larger than the 256 MiB allowed\n`},
-		{"a link to itself", "--lang vi DIR/itself.xml", "", 2, `^$`, `itself\.xml: error: không đọc được: `},
+		{"a link to itself", "--lang vi DIR/itself.xml", "", 2, `^$`, `itself\.xml: lỗi: không đọc được: `},
 		{"a directory without packets", "DIR/empty", "", 2, `^$`, `empty: error: the directory holds no packets: looked for \*\.xml, \*\.json\n`},
 		{"a directory without packets of a format", "--from json DIR/bad", "", 2, `^$`, `looked for \*\.json\n`},
 		{"only files of a format", "--from json DIR/good", "", 0, `^$`, `^1 file: 1 accepted`},
-		{"a format that it is not", "--from json -", "<MVotes/>", 1, `^-:1:1: error: `, `1 refused`},
+		{"a format that it is not", "--from json -", "<MVotes/>", 1, `^-:1:1: error: this is XML, not JSON\n$`, `1 refused`},
+		{"nor that", "--from xml --type survey --lang vi -", "{}", 1, `^-:1:1: lỗi: đây là JSON, không phải XML\n$`, `1 bị từ chối`},
 		{"a type that it is not", "--type survey DIR/good/a.xml", "", 1, `: error: `, `1 refused`},
 		{"a type where the content does not tell", "--type progress -", `{"Comment":"x"}`, 1, `MDocumentTraces\.DocCode: is required`, ``},
 		{"nothing that commands a terminal", "--type progress DIR/escape.json", "", 1, `^[^\x00-\x09\x0b-\x1f\x7f\x{202e}]+$`, `1 refused`},

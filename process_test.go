@@ -343,7 +343,12 @@ func TestStrictReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	startHub(t, data, grpcAddress, httpAddress, "--strict")
+	set("--strict=false", "The hub itself runs with --strict")
 	submit("a strict hub", loose("fifth.xml"), 1, refused)
+	submit("a strict hub", loose("fifth.xml"), 1, "; this hub reads packets strictly (packet_invalid)")
+	if list := must(t, "admin", "--profile", admin, "node", "list"); !strings.Contains(list, "strict (hub)") {
+		t.Errorf("the list of nodes of a strict hub is\n%s", list)
+	}
 	submit("the first again, on a strict hub", first, 0, "accepted as sequence 1,")
 	submit("what takes no liberty", filepath.Join(files, "progress.xml"), 0, "accepted as sequence 3, to G22/portal, warnings: 0")
 }
@@ -398,7 +403,7 @@ func TestPacketCommands(t *testing.T) {
 		{name: "malformed XML", stdin: "<MVotes><TotalVoted>1</MVotes>", args: []string{"packet", "validate", "-"}, wantCode: 1, wantStdout: `-:1:\d+: error: `},
 		{name: "an unknown packet", stdin: "<MInvoice/>", args: []string{"packet", "validate", "-"}, wantCode: 1, wantStdout: `MInvoice`},
 		{name: "a file that is not there", args: []string{"packet", "validate", good + "x"}, wantCode: 2, wantStderr: `no such file`},
-		{name: "no file", args: []string{"packet", "validate"}, wantCode: 2, wantStderr: `requires at least 1 arg`},
+		{name: "no file", args: []string{"packet", "validate"}, wantCode: 2, wantStderr: `packet validate needs a file, a directory, or - for standard input`},
 		{name: "to JSON", args: []string{"packet", "convert", "--to", "json", good}, wantStdout: `"DocCode"\s*:`},
 		{name: "to binary", args: []string{"packet", "convert", "--to", "binary", good}, wantStdout: `.`},
 		{name: "to a format there is not", args: []string{"packet", "convert", "--to", "yaml", good}, wantCode: 2, wantStderr: `xml, json and binary`},
@@ -407,9 +412,9 @@ func TestPacketCommands(t *testing.T) {
 		{name: "the schema of one", args: []string{"packet", "xsd", "statistic"}, wantStdout: `MStatistic`},
 		{name: "the schema of none", args: []string{"packet", "xsd", "invoice"}, wantCode: 2, wantStderr: `dossier, progress, survey and statistic`},
 		{name: "an unknown command", args: []string{"pakcet"}, wantCode: 2, wantStderr: `is not a command of "lienthong"; did you mean packet`},
-		{name: "an unknown command below admin", args: []string{"admin", "node", "lst"}, wantCode: 2, wantStderr: `did you mean add or set or list`},
+		{name: "an unknown command below admin", args: []string{"admin", "node", "lst"}, wantCode: 2, wantStderr: `did you mean list\?`},
 		{name: "a missing argument below admin", args: []string{"admin", "node", "add"}, wantCode: 2, wantStderr: `takes one argument`},
-		{name: "a profile that is none", args: []string{"node", "submit", "--profile", files + "/none", good}, wantCode: 1, wantStderr: `Join a hub first`},
+		{name: "a profile that is none", args: []string{"node", "submit", "--profile", files + "/none", good}, wantCode: 1, wantStderr: `Next: join a hub with the token`},
 		{name: "a negative count", args: []string{"node", "receive", "--count", "-1"}, wantCode: 2, wantStderr: `0 or more`},
 		{name: "a receipt that is not there", args: []string{"verify", "none.json", "--key", good}, wantCode: 1, wantStderr: `not a verifier key`},
 		{name: "a demo in a directory of something else", args: []string{"demo", "--once", "--data", files}, wantCode: 1, wantStderr: `no demo has made`},

@@ -30,7 +30,7 @@ Exit code 1 when any receipt does not hold.`,
 		Example: `  lienthong verify receipts/*.json --profile motcua
   lienthong verify receipts/*.json --key ledger.pub
   lienthong verify receipts/1-dossier.xml.receipt.json --key ledger.pub --content dossier.xml`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: atLeastOne("a file with a receipt"),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if (keyFile == "") == (profile == "") {
 				return usage("one of --key FILE and --profile DIR is required: where the hub's verifier key is")
@@ -55,7 +55,7 @@ func verifierOf(keyFile, profile string) (*receipt.Verifier, error) {
 	if profile != "" {
 		hub, _, err := certs.LoadProfile(profile, nil)
 		if err != nil {
-			return nil, explained(err)
+			return nil, explained(err, profile)
 		}
 		verifier, err := receipt.NewVerifier(hub.LedgerKey)
 		if err != nil {
@@ -65,7 +65,8 @@ func verifierOf(keyFile, profile string) (*receipt.Verifier, error) {
 	}
 	keys, err := os.ReadFile(keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
+		_, why := reason(err)
+		return nil, fmt.Errorf("--key %s: %s", keyFile, why)
 	}
 	verifier, err := receipt.NewVerifier(strings.Fields(string(keys))...)
 	if err != nil {

@@ -122,7 +122,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	var err error
 	h.registry, err = registry.Open(ctx, registry.Config{
 		Store: h.store, Issuer: h.authority,
-		Address: h.GRPCAddress(), LedgerKey: h.ledger.VerifierKey(),
+		Address: h.GRPCAddress(), LedgerKey: h.ledger.VerifierKey(), StrictHub: h.cfg.Strict,
 		Ended:  func(node string, why *fault.Error) { h.rpc.EndSessions(node, why) },
 		Clock:  h.cfg.Clock,
 		Random: rand.Reader,
@@ -210,7 +210,7 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 		}
 	})
 	h.cfg.Logger.Info("hub is serving", "name", h.cfg.Name, "grpc", h.listeners.grpc.Addr().String(),
-		"http", h.listeners.http.Addr().String(), "web", h.WebURL(), "data", h.cfg.DataDir)
+		"http", h.listeners.http.Addr().String(), "web", h.WebURL(), "data", h.cfg.DataDir, "strict", h.cfg.Strict)
 	doorsErr := doors.Wait()
 	stopBehind()
 	if err := parts.Wait(); err != nil {

@@ -134,6 +134,34 @@ func TestStrictReadingAtEveryDoor(t *testing.T) {
 	}
 }
 
+// A refusal says who asked for strict reading: the hub for all, or an administrator
+// for one node.
+func TestStrictRefusalsSayWhoIsStrict(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		hubIsStrict bool
+		en, vi      string
+	}{
+		{true, "; this hub reads packets strictly", "; trục này đọc gói tin chặt chẽ"},
+		{false, "; packets of this node are read strictly", "; gói tin của hệ thống này được đọc chặt chẽ"},
+	} {
+		h := hubtest.Start(t, func(c *hub.Config) { c.Strict = tc.hubIsStrict })
+		sender := join(t, h, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+		join(t, h, "G22/portal", registryv1.NodeKind_NODE_KIND_PORTAL)
+		h.Grant("H41", "G22/portal")
+		setStrict(t, h, sender.Node(), true)
+		_, err := sender.Submit(t.Context(), loose("a", formatXML))
+		var refused *nodes.Refused
+		if !errors.As(err, &refused) || !strings.HasSuffix(refused.Refusal.GetMessageEn(), tc.en) || !strings.HasSuffix(refused.Refusal.GetMessageVi(), tc.vi) {
+			t.Errorf("hub is strict %v: %v; want %q and %q", tc.hubIsStrict, err, tc.en, tc.vi)
+		}
+		listed, err := h.Admin.ListNodes(t.Context(), &registryv1.ListNodesRequest{})
+		if err != nil || listed.GetHubStrict() != tc.hubIsStrict {
+			t.Errorf("the list says that the hub is strict %v, %v; want %v", listed.GetHubStrict(), err, tc.hubIsStrict)
+		}
+	}
+}
+
 // wantWaiting counts what waits for a node that has received nothing yet.
 func wantWaiting(t *testing.T, m *member, count int) {
 	t.Helper()
@@ -170,7 +198,7 @@ func wantOutcome(t *testing.T, got outcome, refused bool, want []*packetv1.Findi
 	}
 	for i, f := range want {
 		place := fmt.Sprintf("%s (%d:%d): ", f.GetField(), f.GetLine(), f.GetColumn())
-		if !strings.HasPrefix(lines[i], place) || !strings.Contains(lines[i], f.GetMessageVi()+" / "+f.GetMessageEn()) {
+		if !strings.HasPrefix(lines[i], place) || !strings.Contains(lines[i], f.GetMessageVi()) || !strings.Contains(lines[i], " / "+f.GetMessageEn()) {
 			t.Errorf("finding %d is told as %q; want %q in both languages", i, lines[i], place)
 		}
 	}

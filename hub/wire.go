@@ -101,17 +101,13 @@ func (h *Hub) wireExchange(validator protovalidate.Validator) error {
 		return err
 	}
 	h.exchange, err = exchange.New(exchange.Config{
-		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: h.liberal, Strict: strict, ReadStrictly: h.readStrictly,
+		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: h.liberal, Strict: strict, ReadStrictly: h.registry.ReadStrictly, StrictHub: h.cfg.Strict,
 		Ledger: h.ledger, Caller: rpc.NodeFrom,
 		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes},
 		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.views.Wake,
 	})
 	return err
 }
-
-// readStrictly reports whether a node's packets are read strictly: all are where the
-// hub is strict, else those of nodes that an administrator has said so of.
-func (h *Hub) readStrictly(node string) bool { return h.cfg.Strict || h.registry.ReadStrictly(node) }
 
 func callerName(ctx context.Context) (string, bool) {
 	identity, ok := rpc.CallerFrom(ctx)

@@ -82,6 +82,9 @@ func (c *Client) persist(ctx context.Context, stream string, run session) error 
 			return fmt.Errorf("%s: %w", stream, context.Cause(ctx))
 		case c.isClosed():
 			return ErrClosed
+		case errors.Is(err, errResumed):
+			failures = -1
+			continue
 		}
 		refused, after, again := c.judge(err)
 		if !again {

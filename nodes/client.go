@@ -32,7 +32,8 @@ type Config struct {
 	// Logger is told of cuts, and of failures of handlers; default slog.Default.
 	Logger *slog.Logger
 	// MaxMessageBytes bounds one gRPC message either way; default 32 MiB, enough
-	// for contents of 16 MiB in any format.
+	// for contents of 16 MiB in any format. What is larger is refused here, as
+	// "packet_too_large" or "message_too_large", as is what the hub finds too large.
 	MaxMessageBytes int
 	// Backoff between attempts to connect, to submit and to open streams.
 	Backoff Backoff

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -114,9 +115,7 @@ func (c *Client) refused(err error) *Refused {
 	case codes.Unavailable:
 		return c.unreachable(err)
 	case codes.ResourceExhausted:
-		r = refusal(codes.ResourceExhausted, "message_too_large",
-			"a message is larger than the hub or this node takes (Config.MaxMessageBytes)",
-			"gói tin lớn hơn mức trục liên thông hoặc hệ thống này cho phép (Config.MaxMessageBytes)")
+		r = messageTooLarge(s.Message())
 	default:
 		r = refusal(s.Code(), "failed",
 			fmt.Sprintf("the hub at %s gave no answer that makes sense (%s)", c.hub.Address, s.Code()),
@@ -124,6 +123,20 @@ func (c *Client) refused(err error) *Refused {
 	}
 	r.cause = err
 	return r
+}
+
+// messageTooLarge says how large a message may be, where gRPC said it: there is no
+// other way to learn it, gRPC ends such a call before the hub sees it.
+func messageTooLarge(said string) *Refused {
+	en, vi := "a message is larger than the hub or this node takes", "thông điệp lớn hơn mức trục liên thông hoặc hệ thống này cho phép"
+	var size, most int
+	if _, sizes, found := strings.Cut(said, "larger than max "); found {
+		if _, err := fmt.Sscanf(sizes, "(%d vs. %d)", &size, &most); err == nil {
+			en = fmt.Sprintf("a message, which is a packet with its envelope, may have at most %d bytes", most)
+			vi = fmt.Sprintf("một thông điệp, gồm gói tin và phong bì, chỉ được có tối đa %d byte", most)
+		}
+	}
+	return refusal(codes.ResourceExhausted, "message_too_large", en, vi)
 }
 
 // unreachable says that there is no connection, or that it was lost, and why.

@@ -115,8 +115,8 @@ func (c *Client) address(env *exchangev1.Envelope) (int, error) {
 	size := proto.Size(env)
 	if size > c.messageBytes-frameOverhead {
 		return 0, refusal(codes.ResourceExhausted, "packet_too_large",
-			fmt.Sprintf("the envelope is %d bytes; at most %d are allowed (Config.MaxMessageBytes)", size, c.messageBytes-frameOverhead),
-			fmt.Sprintf("phong bì gói tin có %d byte; cho phép tối đa %d byte (Config.MaxMessageBytes)", size, c.messageBytes-frameOverhead))
+			fmt.Sprintf("the envelope is %d bytes; this node sends at most %d", size, c.messageBytes-frameOverhead),
+			fmt.Sprintf("phong bì gói tin có %d byte; hệ thống này gửi tối đa %d byte", size, c.messageBytes-frameOverhead))
 	}
 	return size, nil
 }

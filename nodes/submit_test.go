@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -226,6 +227,10 @@ func TestSubmitRefusesWhatCannotTravel(t *testing.T) {
 		var refused *nodes.Refused
 		if !errors.As(err, &refused) || refused.Reason() != reason {
 			t.Errorf("submit: %v; want %s", err, reason)
+			continue
+		}
+		if strings.Contains(refused.Refusal.GetMessageEn()+refused.Refusal.GetMessageVi(), "Config") {
+			t.Errorf("the text is for programmers: %v", refused)
 		}
 	}
 	if h.submitted != 0 {

@@ -20,6 +20,10 @@ const (
 	bytesPerFrame     = 512 << 10
 )
 
+// errResumed ends a session that did what it was for, and is to be followed by
+// another at once: nothing is wrong that anybody has to hear of.
+var errResumed = errors.New("another stream is needed")
+
 // errFinished ends a Submitter that has nothing left to do and no stream.
 var errFinished = errors.New("finished")
 
@@ -116,7 +120,7 @@ func (s *Submitter) read(stream grpc.BidiStreamingClient[exchangev1.SubmitStream
 			return lived, streamEnded()
 		}
 		if err != nil && s.refuseLargest(err) {
-			return true, streamEnded()
+			return true, errResumed
 		}
 		if err != nil {
 			return lived, fmt.Errorf("read results: %w", err)
@@ -171,6 +175,17 @@ func (s *Submitter) refuseLargest(err error) bool {
 	if o == nil || o.size <= bytesPerFrame {
 		return false
 	}
-	s.settle(o, Result{Err: refused})
+	s.settle(o, Result{Err: tooLarge(o.envelope, refused)})
 	return true
+}
+
+// tooLarge is the refusal of an envelope that ended its stream: its size, and the
+// bound where it is known.
+func tooLarge(env *exchangev1.Envelope, ended *Refused) *Refused {
+	size := len(env.GetContent())
+	r := refusal(codes.ResourceExhausted, ended.Reason(),
+		fmt.Sprintf("the packet has %d bytes; %s", size, ended.Refusal.GetMessageEn()),
+		fmt.Sprintf("gói tin có %d byte; %s", size, ended.Refusal.GetMessageVi()))
+	r.cause = ended.cause
+	return r
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
@@ -41,6 +42,7 @@ first one at its first start into the directory "admin" of its data directory.`,
   lienthong admin node add G22/portal --kind portal
   lienthong admin right grant --from H41 --to G22/portal --type all`,
 	}, organisationCommands(r), nodeCommands(r), rightCommands(r))
+	root.SetFlagErrorFunc(FlagError)
 	flags := root.PersistentFlags()
 	flags.StringVar(&r.profile, "profile", defaultProfile(), "administrator's profile, a `directory`; $"+ProfileVariable+" names another default")
 	flags.StringVarP(&r.output, "output", "o", outputTable, "`table` or json")
@@ -70,7 +72,7 @@ func Usage(err error) error {
 }
 
 // Group returns a command that only holds others: by itself it explains them,
-// and a word that is none of them is an error.
+// and a word that is none of them is an error; see also Misnamed.
 func Group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -80,17 +82,82 @@ func Group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 		}
 		return cmd.Help()
 	}
+	cmd.Annotations = map[string]string{holdsOthers: ""}
 	cmd.AddCommand(below...)
 	return cmd
 }
 
+// holdsOthers marks the commands that Group returned.
+const holdsOthers = "holds others"
+
+// Misnamed returns the command below root that a command line leads to, and the error
+// that it names none there. Cobra would not come to say so where --help is given, but
+// explain the command above as if that had been asked for.
+func Misnamed(root *cobra.Command, args []string) (*cobra.Command, error) {
+	if len(args) > 0 && args[0] == "help" {
+		args = args[1:]
+	}
+	found, rest, err := root.Find(args)
+	if err != nil {
+		return root, Usage(err)
+	}
+	if _, isGroup := found.Annotations[holdsOthers]; !isGroup {
+		return found, nil
+	}
+	_ = found.ParseFlags(rest) // to tell words from values of flags; what is wrong with these is said later
+	words := found.Flags().Args()
+	if len(words) == 0 || found == root && isCobras(words[0]) {
+		return found, nil
+	}
+	return found, unknownCommand(found, words[0])
+}
+
+// isCobras tells the commands that Cobra adds by itself.
+func isCobras(word string) bool {
+	return word == "help" || word == "completion" || strings.HasPrefix(word, "__complete")
+}
+
+// FlagError says what is wrong with a flag, and what it takes.
+func FlagError(cmd *cobra.Command, err error) error {
+	cmd.SilenceUsage = true
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return Usage(err)
+	}
+	flag := invalid.GetFlag()
+	return Usage(fmt.Errorf("--%s %q: %s expected", flag.Name, invalid.GetValue(), valuesOf(flag.Value.Type())))
+}
+
+// valuesOf says what flags of a type take, before "expected".
+func valuesOf(typ string) string {
+	switch typ {
+	case "bool":
+		return "true or false is"
+	case "int", "int32", "int64":
+		return "a whole number is"
+	case "uint", "uint32", "uint64":
+		return "a whole number from 0 on is"
+	case "duration":
+		return "a time with its unit, e.g. 30s or 2m, is"
+	}
+	return "a " + typ + " is"
+}
+
 func unknownCommand(cmd *cobra.Command, word string) error {
-	cmd.SuggestionsMinimumDistance = 3
+	cmd.SuggestionsMinimumDistance = min(3, max(1, len(word)/2)) // of short words, all others are near
 	hint := ""
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
-		hint = "; did you mean " + strings.Join(near, " or ") + "?"
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	} else {
+		var there []string
+		for _, below := range cmd.Commands() {
+			if below.IsAvailableCommand() {
+				there = append(there, below.Name())
+			}
+		}
+		hint = "there are " + strings.Join(there, ", ")
 	}
-	return Usage(fmt.Errorf("%q is not a command of %q%s", word, cmd.CommandPath(), hint))
+	return Usage(fmt.Errorf("%q is not a command of %q; %s", word, cmd.CommandPath(), hint))
 }
 
 // one requires exactly one argument, and says what it is.
@@ -154,9 +221,19 @@ func (r *remote) profileError(err error) error {
 		return fmt.Errorf("%s is no administrator's profile, but looks like a hub's data directory; try --profile %s", r.profile, inside)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf(`there is no administrator's profile in %s: %w
-The hub writes one at its first start into the directory "admin" of its data directory.
-Name it with --profile DIR or in $%s`, r.profile, err, ProfileVariable)
+		return fmt.Errorf(`there is no administrator's profile in %s%s
+không có hồ sơ quản trị viên trong thư mục %[1]s
+Next: the hub writes one at its first start into the directory "admin" of its data
+directory; name it with --profile DIR or in $%[3]s`, r.profile, missing(r.profile, err), ProfileVariable)
 	}
 	return fmt.Errorf("administrator's profile %s: %w", r.profile, err)
+}
+
+// missing names the file that a profile lacks, where the directory itself is there.
+func missing(dir string, err error) string {
+	var at *fs.PathError
+	if _, found := os.Stat(dir); found != nil || !errors.As(err, &at) {
+		return ""
+	}
+	return ": " + filepath.Base(at.Path) + " is missing"
 }

@@ -118,7 +118,10 @@ reads: liberally, unless the hub itself runs with --strict.`,
 					return err
 				}
 				return r.print(cmd, answer, func(to io.Writer) error {
-					return nodeTable(to, []*registryv1.Node{answer.GetNode()})
+					if err := nodeTable(to, answer.GetHubStrict(), answer.GetNode()); err != nil {
+						return err
+					}
+					return sayStrictHub(to, answer)
 				})
 			})
 		},
@@ -178,8 +181,8 @@ func (r *remote) nodeList() *cobra.Command {
 		Use:   "list",
 		Short: "List nodes by id",
 		Long: `Lists all nodes by id, with their state, the end of their certificate, and how their
-packets are read: "strict", or "as hub", which is liberally unless the hub itself runs
-with --strict.`,
+packets are read: "strict" where an administrator said so of the node; "strict (hub)"
+where the hub itself runs with --strict; else "as hub", which is liberally.`,
 		Example: "  lienthong admin node list\n  lienthong admin node list --output json",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -192,28 +195,42 @@ with --strict.`,
 					if len(answer.GetNodes()) == 0 {
 						return say(to, "No nodes yet. Next: lienthong admin node add ORGANISATION/NAME --kind KIND\n")
 					}
-					return nodeTable(to, answer.GetNodes())
+					return nodeTable(to, answer.GetHubStrict(), answer.GetNodes()...)
 				})
 			})
 		},
 	}
 }
 
-func nodeTable(to io.Writer, nodes []*registryv1.Node) error {
+// sayStrictHub says, of a node that is not strict, that its hub is all the same.
+func sayStrictHub(to io.Writer, answer *registryv1.UpdateNodeResponse) error {
+	if !answer.GetHubStrict() || answer.GetNode().GetStrict() {
+		return nil
+	}
+	return say(to, `
+The hub itself runs with --strict: it reads packets of %[1]s strictly all the same.
+Trục chạy với --strict nên vẫn đọc chặt chẽ gói tin của hệ thống %[1]s.
+`, answer.GetNode().GetId())
+}
+
+func nodeTable(to io.Writer, hubStrict bool, nodes ...*registryv1.Node) error {
 	var rows [][]string
 	for _, n := range nodes {
 		rows = append(rows, []string{
 			n.GetId(), word(n.GetKind().Descriptor(), n.GetKind().Number()), word(n.GetState().Descriptor(), n.GetState().Number()),
-			moment(n.GetCertificateExpiresAt(), "-"), reading(n), n.GetDescription(),
+			moment(n.GetCertificateExpiresAt(), "-"), reading(n, hubStrict), n.GetDescription(),
 		})
 	}
 	return columns(to, []string{"ID", "KIND", "STATE", "CERTIFICATE ENDS", "READING", "DESCRIPTION"}, rows)
 }
 
-// reading says how a node's packets are read.
-func reading(n *registryv1.Node) string {
-	if n.GetStrict() {
+// reading says how a node's packets are read, and who asked for it.
+func reading(n *registryv1.Node, hubStrict bool) string {
+	switch {
+	case n.GetStrict():
 		return "strict"
+	case hubStrict:
+		return "strict (hub)"
 	}
 	return "as hub"
 }
@@ -290,7 +307,7 @@ func (r *remote) dryRevoke(ctx context.Context, cmd *cobra.Command, hub registry
 			}
 		}
 		return r.print(cmd, n, func(to io.Writer) error {
-			if err := nodeTable(to, []*registryv1.Node{n}); err != nil {
+			if err := nodeTable(to, nodes.GetHubStrict(), n); err != nil {
 				return err
 			}
 			return say(to, `

@@ -14,8 +14,9 @@ import (
 
 func organisationCommands(r *remote) *cobra.Command {
 	return Group(&cobra.Command{
-		Use:   "org",
-		Short: "List and import organisations",
+		Use:        "org",
+		SuggestFor: []string{"organisation", "organisations", "organization", "organizations", "agency"},
+		Short:      "List and import organisations",
 		Long: `Organisations are agencies by their code; codes nest: H41 contains H41.04. Both
 official spellings are read, G12.18 and 000.00.18.G12. A new hub starts with the
 ministries and provinces of the official code list.`,

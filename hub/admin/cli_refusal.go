@@ -98,8 +98,10 @@ func nextStep(reason string) string {
 		return "register it with lienthong admin org import FILE.csv, a file of lines code,name_vi"
 	case "right_party_unknown":
 		return "see lienthong admin org list and lienthong admin node list for what is registered"
-	case "node_unknown", "node_exists", "node_state":
+	case "node_unknown", "node_state":
 		return "see lienthong admin node list"
+	case "node_exists":
+		return "choose another name; or, for the same system, give it a new token: lienthong admin node token ID. See lienthong admin node list"
 	case "right_unknown":
 		return "see lienthong admin right list for the ids"
 	case "not_for_you", "node_not_active", "certificate_missing", "certificate_unknown_authority", "certificate_expired",

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	enrolmentv1 "github.com/lienthong/lienthong/gen/lienthong/enrolment/v1"
 	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
 	"github.com/lienthong/lienthong/hub/admin"
+	"github.com/lienthong/lienthong/hub/registry"
 )
 
 // An administrator's day, from an empty hub to a node that may exchange, and its end.
@@ -51,7 +53,7 @@ func TestANodeIsRegisteredGrantedSuspendedAndRevoked(t *testing.T) {
 		t.Errorf("a dry run revoked a node:\n%s", list)
 	}
 	wantIn(t, h.ok("node", "revoke", "G22/portal", "--yes"), "Node G22/portal is now revoked")
-	wantIn(t, h.refused("node", "activate", "G22/portal"), "REVOKED", "đã bị thu hồi", "lienthong admin node list")
+	wantIn(t, h.refused("node", "activate", "G22/portal"), "node G22/portal is revoked and cannot be activated: that is final", "đã bị thu hồi", "lienthong admin node list")
 	wantIn(t, h.refused("node", "suspend", "H41/motcua"), "join with its token first", "Next:")
 }
 
@@ -121,6 +123,45 @@ func TestStrictNodes(t *testing.T) {
 		`change="create node" by=admin:an node=G22/portal kind=NODE_KIND_PORTAL strict=true`,
 		`msg="registry changed" change="update node" by=admin:an node=H41/motcua description=false strict=true`,
 		`change="update node" by=admin:an node=G22/portal description=true strict=false`)
+}
+
+// Where the hub itself is strict, that is said wherever a node's reading is.
+func TestStrictHub(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, func(c *registry.Config) { c.StrictHub = true })
+	h.ok("node", "add", "H41/motcua", "--kind", "one-stop")
+	wantIn(t, h.ok("node", "list"), "strict (hub)")
+	const en, vi = "The hub itself runs with --strict: it reads packets of H41/motcua strictly all the same", "vẫn đọc chặt chẽ gói tin của hệ thống H41/motcua"
+	wantIn(t, h.ok("node", "set", "H41/motcua", "--strict=false"), "strict (hub)", en, vi)
+	if out := h.ok("node", "set", "H41/motcua", "--strict"); strings.Contains(out, "(hub)") || strings.Contains(out, en) {
+		t.Errorf("a node that is strict itself is shown as\n%s", out)
+	}
+	for _, command := range []string{"node list", "node set H41/motcua --strict=false"} {
+		var answer struct{ HubStrict *bool }
+		if err := json.Unmarshal([]byte(h.ok(append(strings.Fields(command), "-o", "json")...)), &answer); err != nil || answer.HubStrict == nil || !*answer.HubStrict {
+			t.Errorf("%s as JSON: %v, hubStrict %v", command, err, answer.HubStrict)
+		}
+	}
+	wantIn(t, h.ok("node", "revoke", "H41/motcua"), "strict (hub)")
+}
+
+// A command line that names no command is an error also where help is asked for.
+func TestMisnamedCommandsAreErrorsWithHelpToo(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"org list --help": "", "node": "", "--help": "", "help node": "", "help": "", "completion": "", "node add H41/x --help": "",
+		"organisation --help": "org", "organisation list --help": "org", "help organisation": "org", "--profile org node lst -h": "list",
+		"node --profile node acivate --help": "activate",
+	} {
+		_, err := admin.Misnamed(admin.Commands(), strings.Fields(args))
+		var misused admin.UsageError
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("admin %s: %v", args, err)
+		case want != "" && (!errors.As(err, &misused) || !strings.Contains(err.Error(), "did you mean "+want)):
+			t.Errorf("admin %s: %v; want it to suggest %s", args, err, want)
+		}
+	}
 }
 
 // join registers a node and joins as it over the network.
@@ -217,7 +258,7 @@ func TestRefusalsSayTheNextStep(t *testing.T) {
 		"node add H41/motcua --kind desk":                                        {`--kind "desk"`, "portal, one-stop, database, hub"},
 		"node add H41/motcua":                                                    {"--kind", "portal, one-stop, database, hub"},
 		"node add":                                                               {"one argument: a node id, e.g. H41/motcua; got 0"},
-		"node add G22/portal --kind portal":                                      {"registered already", "PENDING", "lienthong admin node list"},
+		"node add G22/portal --kind portal":                                      {"registered already and has not joined yet", "chưa hoàn tất đăng ký", "Next: choose another name", "lienthong admin node token", "lienthong admin node list"},
 		"node suspend H41/nowhere":                                               {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
 		"node set H41/nowhere --strict":                                          {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
 		"node set G22/portal":                                                    {"nothing to change", "--strict=true, --strict=false or --description TEXT"},
@@ -235,12 +276,22 @@ func TestRefusalsSayTheNextStep(t *testing.T) {
 		"node list --timeout 0s":                                                 {"--timeout 0s"},
 		"node list please":                                                       {"takes no arguments"},
 		"nodes":                                                                  {`"nodes" is not a command`, "did you mean node"},
+		"organisation list":                                                      {`"organisation" is not a command`, "did you mean org?"},
+		"node frobnicate":                                                        {`"frobnicate" is not a command of "admin node"; there are activate, add, list, revoke, set, suspend, token`},
+		"node set G22/portal --strict=maybe":                                     {`--strict "maybe": true or false is expected`},
+		"node list --timeout 3":                                                  {`--timeout "3": a time with its unit, e.g. 30s or 2m, is expected`},
 		"node list --timeout 1ns":                                                {"did not answer in time", "--timeout"},
 		"org import a.csv b.csv":                                                 {"one argument"},
 		"org import no-such-file.c":                                              {"no-such-file.c"},
 	} {
 		t.Run(args, func(t *testing.T) {
-			wantIn(t, h.refused(strings.Fields(args)...), wanted...)
+			said := h.refused(strings.Fields(args)...)
+			wantIn(t, said, wanted...)
+			for _, raw := range []string{"strconv", "invalid argument", "arg(s)", "PENDING", "NODE_STATE"} {
+				if strings.Contains(said, raw) {
+					t.Errorf("%q stands in:\n%s", raw, said)
+				}
+			}
 		})
 	}
 }
@@ -252,7 +303,15 @@ func TestProfilesThatDoNotHelp(t *testing.T) {
 	if err == nil {
 		t.Fatal("no profile is needed")
 	}
-	wantIn(t, err.Error(), "no administrator's profile in", "--profile DIR", admin.ProfileVariable)
+	wantIn(t, err.Error(), "no administrator's profile in", "không có hồ sơ quản trị viên", "Next: ", "--profile DIR", admin.ProfileVariable)
+	if strings.Contains(err.Error(), "load") || strings.Contains(err.Error(), "open ") {
+		t.Errorf("raw error: %v", err)
+	}
+	_, err = run(t, "", "node", "list", "--profile", t.TempDir())
+	if err == nil {
+		t.Fatal("an empty directory is a profile")
+	}
+	wantIn(t, err.Error(), ": "+certs.HubFile+" is missing")
 
 	// A profile of another hub: the server is not taken for the right one.
 	other, err := certs.Create(filepath.Join(t.TempDir(), "ca"), certs.AuthorityConfig{TrustDomain: "other.test", HubName: "other"})

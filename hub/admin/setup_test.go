@@ -51,7 +51,7 @@ type hub struct {
 	log       *logged
 }
 
-func newHub(t *testing.T) *hub {
+func newHub(t *testing.T, changes ...func(*registry.Config)) *hub {
 	t.Helper()
 	h := &hub{t: t, log: &logged{}}
 	var err error
@@ -69,9 +69,13 @@ func newHub(t *testing.T) *hub {
 		t.Fatal(err)
 	}
 	h.address = listener.Addr().String()
-	h.registry, err = registry.Open(t.Context(), registry.Config{
+	cfg := registry.Config{
 		Store: kept, Issuer: h.authority, Address: h.address, LedgerKey: "hub+key", Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	h.registry, err = registry.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -207,13 +207,17 @@ func TestStrictReadingNeedsAReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, strict := range []exchange.Reader{newCodec(t), nil} {
-		_, err := exchange.New(exchange.Config{
-			Store: h.store, Rights: h.rights, SpeaksFor: registry.SpeaksFor, Codec: newCodec(t), Ledger: signer, Caller: rpc.NodeFrom,
-			Validator: validator, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
-			Strict: strict, ReadStrictly: func(string) bool { return true },
-		})
-		if refused := err != nil; refused != (strict == nil) {
-			t.Errorf("with strict reader %v: %v", strict != nil, err)
+		for _, wholeHub := range []bool{false, true} {
+			cfg := exchange.Config{
+				Store: h.store, Rights: h.rights, SpeaksFor: registry.SpeaksFor, Codec: newCodec(t), Ledger: signer, Caller: rpc.NodeFrom,
+				Validator: validator, Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Strict: strict, StrictHub: wholeHub,
+			}
+			if !wholeHub {
+				cfg.ReadStrictly = func(string) bool { return true }
+			}
+			if _, err := exchange.New(cfg); (err != nil) != (strict == nil) {
+				t.Errorf("with strict reader %v, for the whole hub %v: %v", strict != nil, wholeHub, err)
+			}
 		}
 	}
 }

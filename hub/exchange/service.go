@@ -94,8 +94,8 @@ func orElse[T comparable](value, otherwise T) T {
 	return value
 }
 
-// Config is what a Service is made of. All but Limits, Strict, ReadStrictly and
-// Committed is required.
+// Config is what a Service is made of. All but Limits, Strict, ReadStrictly,
+// StrictHub and Committed is required.
 type Config struct {
 	Store  Store
 	Rights Rights
@@ -108,7 +108,10 @@ type Config struct {
 	// one, in streams too; nil: no node is read strictly.
 	Strict       Reader
 	ReadStrictly func(node string) bool
-	Ledger       Ledger
+	// StrictHub reads what any node submits with Strict; refusals say that it is the
+	// hub's doing, not the node's.
+	StrictHub bool
+	Ledger    Ledger
 	// SpeaksFor returns the organisation a node speaks for: its own, or the one it
 	// names; see registry.SpeaksFor.
 	SpeaksFor func(node, onBehalfOf string) (packet.Organisation, error)
@@ -131,6 +134,7 @@ type Service struct {
 	codec        Codec
 	strict       Reader
 	readStrictly func(node string) bool
+	strictHub    bool
 	ledger       Ledger
 	caller       func(context.Context) (string, bool)
 	validator    protovalidate.Validator
@@ -153,10 +157,13 @@ func New(cfg Config) (*Service, error) {
 	} else if cfg.Strict == nil {
 		return nil, errors.New("exchange: ReadStrictly needs Strict, to read with")
 	}
+	if cfg.StrictHub && cfg.Strict == nil {
+		return nil, errors.New("exchange: StrictHub needs Strict, to read with")
+	}
 	limits := cfg.Limits.withDefaults()
 	s := &Service{
 		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor,
-		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, ledger: cfg.Ledger,
+		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, strictHub: cfg.StrictHub, ledger: cfg.Ledger,
 		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
 		quota:   newQuota(limits),
 		inboxes: newInboxes(cfg.Store, cfg.Clock, limits),

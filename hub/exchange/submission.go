@@ -86,7 +86,7 @@ func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &invalid):
-		return fault.New(codes.InvalidArgument, "request_invalid", "envelope: "+err.Error(), "phong bì gói tin không hợp lệ: "+err.Error())
+		return fault.Invalid("envelope", invalid)
 	}
 	return fmt.Errorf("validate envelope: %w", err)
 }
@@ -127,12 +127,7 @@ func (s *Service) admit(sub *submission) error {
 // read reads a packet as its sender's packets are to be read: liberally, or strictly,
 // where every liberty that would have to be taken is a violation.
 func (s *Service) read(sub *submission) (*packet.Packet, error) {
-	var reader Reader = s.codec
-	strictEN, strictVI := "", ""
-	if s.readStrictly(sub.sender) {
-		reader = s.strict
-		strictEN, strictVI = "; packets of this node are read strictly", "; gói tin của hệ thống này được đọc chặt chẽ"
-	}
+	reader, strictEN, strictVI := s.readerFor(sub.sender)
 	env := sub.envelope
 	decoded, err := reader.Decode(env.GetType(), env.GetFormat(), env.GetContent())
 	var invalid *packet.InvalidError
@@ -146,6 +141,18 @@ func (s *Service) read(sub *submission) (*packet.Packet, error) {
 		return nil, fmt.Errorf("decode packet: %w", err)
 	}
 	return decoded, nil
+}
+
+// readerFor returns what reads a node's packets, and what a refusal adds where that
+// is strict: who asked for it, so that the sender knows whom to talk to.
+func (s *Service) readerFor(node string) (reader Reader, en, vi string) {
+	switch {
+	case s.strictHub:
+		return s.strict, "; this hub reads packets strictly", "; trục này đọc gói tin chặt chẽ"
+	case s.readStrictly(node):
+		return s.strict, "; packets of this node are read strictly", "; gói tin của hệ thống này được đọc chặt chẽ"
+	}
+	return s.codec, "", ""
 }
 
 // checkInCharge refuses a packet whose organisation in charge is not the

@@ -140,8 +140,8 @@ func refusalText(refused *fault.Error) string {
 	return b.String()
 }
 
-// writeFindings writes a line for each finding: where it is, how grave, what is
-// wrong in both languages, and for liberties what was sent and understood.
+// writeFindings writes a line for each finding: where it is, how grave, and in both
+// languages what is wrong, what was sent and, of liberties, what that was read as.
 func writeFindings(b *strings.Builder, findings []*packetv1.Finding) {
 	for _, f := range findings {
 		b.WriteString("\n" + f.GetField())
@@ -152,11 +152,23 @@ func writeFindings(b *strings.Builder, findings []*packetv1.Finding) {
 		if f.GetSeverity() == packetv1.Severity_SEVERITY_WARNING {
 			b.WriteString("[cảnh báo/warning] ")
 		}
-		b.WriteString(bilingual(f.GetMessageVi(), f.GetMessageEn()))
-		if f.GetUnderstood() != "" {
-			fmt.Fprintf(b, ": %q → %q", f.GetSent(), f.GetUnderstood())
-		}
+		b.WriteString(bilingual(
+			told(f, f.GetMessageVi(), `; đã gửi "`, `, hiểu là "`), told(f, f.GetMessageEn(), `; sent "`, `, read as "`)))
 	}
+}
+
+// told returns a text of a finding with what was sent and understood, in the words
+// given; unless the text repeats what was sent already. Findings hold personal data
+// masked and long values cut.
+func told(f *packetv1.Finding, text, sent, understood string) string {
+	if f.GetSent() == "" || strings.Contains(text, `"`+f.GetSent()+`"`) {
+		return text
+	}
+	text += sent + f.GetSent() + `"`
+	if f.GetUnderstood() != "" {
+		text += understood + f.GetUnderstood() + `"`
+	}
+	return text
 }
 
 func bilingual(vi, en string) string {

@@ -26,11 +26,15 @@ func (g *gateway) document(c *call) ([]byte, string, error) {
 	if len(body) == 0 {
 		return nil, "", errEmptyBody()
 	}
-	if mediaType == "" {
-		if mediaType = sniff(body); mediaType == "" {
-			return nil, "", errUnrecognised()
-		}
+	looks := sniff(body)
+	switch format, _ := formatOf(mediaType); {
+	case mediaType == "" && looks == "":
+		return nil, "", errUnrecognised()
+	case mediaType == "":
+		mediaType = looks
 		c.mirror(mediaType)
+	case looks != "" && typeOf(format) != looks:
+		return nil, "", errOtherFormat(mediaType, looks)
 	}
 	return body, mediaType, nil
 }

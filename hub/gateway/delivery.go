@@ -51,9 +51,9 @@ func (g *gateway) pull(ctx context.Context, c *call) error {
 }
 
 func pullRequest(u *url.URL) (*exchangev1.PullRequest, error) {
-	query, err := url.ParseQuery(u.RawQuery)
+	query, err := queryOf(u)
 	if err != nil {
-		return nil, errQuery(nil).Because(err)
+		return nil, err
 	}
 	var findings []*packetv1.Finding
 	number := func(name string, least, most uint64) uint32 {
@@ -73,6 +73,17 @@ func pullRequest(u *url.URL) (*exchangev1.PullRequest, error) {
 		return nil, errQuery(findings)
 	}
 	return req, nil
+}
+
+// queryOf reads the query of an address.
+func queryOf(u *url.URL) (url.Values, error) {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, fault.New(codes.InvalidArgument, "query_invalid",
+			"the query of the address cannot be read: a % has to be followed by two hexadecimal digits, and parameters are parted by &",
+			"không đọc được tham số truy vấn: sau dấu % phải là hai chữ số thập lục phân, các tham số cách nhau bằng &").Because(err)
+	}
+	return query, nil
 }
 
 func errQuery(findings []*packetv1.Finding) *fault.Error {

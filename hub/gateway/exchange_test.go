@@ -65,7 +65,11 @@ func (e *exchange) Submit(ctx context.Context, req *exchangev1.SubmitRequest) (*
 		return nil, err
 	}
 	if err := e.rules.Validate(req); err != nil { // as the hub's own door does
-		return nil, fault.New(codes.InvalidArgument, "request_invalid", err.Error(), "yêu cầu không hợp lệ")
+		var invalid *protovalidate.ValidationError
+		if errors.As(err, &invalid) {
+			return nil, fault.Invalid("", invalid)
+		}
+		return nil, fmt.Errorf("validate: %w", err)
 	}
 	envelope := req.GetEnvelope()
 	statement := &exchangev1.Statement{EnvelopeId: envelope.GetId(), Type: envelope.GetType()}

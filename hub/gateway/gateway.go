@@ -13,9 +13,10 @@
 // The body is official XML or JSON as Content-Type says (application/xml,
 // text/xml, application/json; without one it is looked at), and goes to the hub
 // as the bytes that came. The answer is an MResult, Status 1 with the receipt in
-// Message or Status 0 with every violation, under an HTTP status that fits; in
-// XML or JSON as Accept says, else in what the request came in. A blank or a
-// slash at the end of the path is forgiven.
+// Message or Status 0 with every violation, what was sent included, under an HTTP
+// status that fits; in XML or JSON as Accept says, else in what the request came in.
+// A body that is evidently not in the format that Content-Type says is refused. A
+// blank or a slash at the end of the path is forgiven.
 //
 // The envelope's id is the Idempotency-Key header; without one it follows from
 // the content, so a POST that is sent again never makes a second packet.
@@ -33,7 +34,8 @@
 // # REST
 //
 // Under /v1 is the ExchangeService as its .proto annotations say, in Protobuf's
-// JSON; unknown members are refused, and errors are problem details (RFC 9457).
+// JSON; unknown members are refused, and errors are problem details (RFC 9457), in
+// both languages, with every member of the body that cannot be read and its place.
 // There a packet has three addresses:
 //
 //	GET /v1/packets/{sequence}           the accepted packet with its envelope, JSON

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -51,6 +52,14 @@ func errNotJSONType(sent string) *fault.Error {
 	return fault.New(codes.InvalidArgument, "media_type_unsupported",
 		fmt.Sprintf("Content-Type %q is not read under /v1; send application/json", cut(sent)),
 		fmt.Sprintf("không đọc được Content-Type %q tại /v1; hãy gửi application/json", cut(sent)))
+}
+
+// errOtherFormat refuses a body that is not what its Content-Type says.
+func errOtherFormat(said, is string) *fault.Error {
+	name := map[string]string{typeXML: "XML", typeJSON: "JSON"}[is]
+	return fault.New(codes.InvalidArgument, "media_type_wrong",
+		fmt.Sprintf("this is %s, but Content-Type says %s; send it as %s", name, said, is),
+		fmt.Sprintf("đây là %s, nhưng Content-Type là %s; hãy gửi với Content-Type %s", name, said, is))
 }
 
 func errUnrecognised() *fault.Error {
@@ -111,11 +120,13 @@ func errHeader(name, en, vi string) *fault.Error {
 	return fault.New(codes.InvalidArgument, "header_invalid", name+": "+en, name+": "+vi)
 }
 
+// maxShown is how much of what a caller sent is told back, in bytes.
+const maxShown = 80
+
 // cut keeps what a caller sent short enough to be told back.
 func cut(s string) string {
-	const most = 80
-	if len(s) > most {
-		return s[:most] + "..."
+	if len(s) > maxShown {
+		return strings.ToValidUTF8(s[:maxShown], "") + "..."
 	}
 	return s
 }

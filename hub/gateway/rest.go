@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/hub/fault"
@@ -121,18 +123,18 @@ func located(_ context.Context, w http.ResponseWriter, m proto.Message) error {
 }
 
 // restError tells the Exchange's refusals from grpc-gateway's own, which are
-// about what the caller sent.
+// about what the caller sent; its words are for programmers, and for the log.
 func restError(err error) error {
 	var told *fault.Error
 	if errors.As(err, &told) {
 		return told
 	}
-	s, ok := status.FromError(err)
-	if !ok || s.Code() != codes.InvalidArgument {
+	if s, ok := status.FromError(err); !ok || s.Code() != codes.InvalidArgument {
 		return fault.Internal(err)
 	}
 	return fault.New(codes.InvalidArgument, "request_invalid",
-		"the request cannot be read: "+s.Message(), "không đọc được yêu cầu: "+s.Message())
+		"the request is not what this address takes; /openapi.json describes that",
+		"yêu cầu không đúng dạng địa chỉ này nhận; xem /openapi.json").Because(err)
 }
 
 // serveREST serves a call by grpc-gateway. Only what the API needs of the
@@ -141,6 +143,9 @@ func (g *gateway) serveREST(ctx context.Context, c *call) error {
 	if sequence, ok := packetPath(c.path); ok && prefersXML(acceptOf(c.r.Header)) {
 		c.w.Header().Set("Content-Location", packetsRoot+sequence+contentSuffix)
 		return g.content(ctx, c, sequence)
+	}
+	if err := checkREST(c); err != nil {
+		return err
 	}
 	body, err := g.jsonBody(c)
 	if err != nil {
@@ -155,15 +160,40 @@ func (g *gateway) serveREST(ctx context.Context, c *call) error {
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http leaves the body out
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "/", bytes.NewReader(body))
+	sent := &restBody{data: body}
+	r, err := http.NewRequestWithContext(ctx, method, "/", sent)
 	if err != nil {
 		return fmt.Errorf("pass request on: %w", err)
 	}
 	r.URL.Path, r.URL.RawQuery = c.path, c.r.URL.RawQuery
 	w := &restWriter{ResponseWriter: c.w}
 	g.rest.mux.ServeHTTP(w, r)
+	if sent.refused != nil {
+		return sent.refused
+	}
 	return w.err
 }
+
+// restBody is the body of a call on its way through grpc-gateway, which turns every
+// error of reading it into text: what is wrong with it comes back beside that.
+type restBody struct {
+	data    []byte
+	read    int
+	refused *fault.Error
+}
+
+// Read implements io.Reader.
+func (b *restBody) Read(p []byte) (int, error) {
+	if b.read == len(b.data) {
+		return 0, io.EOF
+	}
+	n := copy(p, b.data[b.read:])
+	b.read += n
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (b *restBody) Close() error { return nil }
 
 // jsonBody reads the body of a call under /v1.
 func (g *gateway) jsonBody(c *call) ([]byte, error) {
@@ -237,15 +267,35 @@ type strictJSON struct {
 // grpc-gateway takes for an empty message.
 func (m *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
-		data, err := io.ReadAll(r)
-		switch {
-		case err != nil:
-			return fmt.Errorf("read body: %w", err)
-		case len(bytes.TrimSpace(data)) == 0:
-			return io.EOF
-		case !json.Valid(data):
-			return errors.New("the body is not one JSON value")
+		sent, ok := r.(*restBody)
+		if !ok {
+			return fmt.Errorf("body is a %T", r)
 		}
-		return m.Unmarshal(data, v) //nolint:wrapcheck // grpc-gateway words it for the caller
+		if len(bytes.TrimSpace(sent.data)) == 0 {
+			return io.EOF
+		}
+		if json.Valid(sent.data) && m.Unmarshal(sent.data, v) == nil {
+			return nil
+		}
+		want, err := messageOf(v)
+		if err != nil {
+			return err
+		}
+		sent.refused = misread(sent.data, want)
+		return sent.refused
 	})
+}
+
+// messageOf describes the message that grpc-gateway reads a body into: a message, or
+// the field of one.
+func messageOf(v any) (protoreflect.MessageDescriptor, error) {
+	if m, ok := v.(proto.Message); ok {
+		return m.ProtoReflect().Descriptor(), nil
+	}
+	if field := reflect.TypeOf(v); field != nil && field.Kind() == reflect.Pointer && field.Elem().Kind() == reflect.Pointer {
+		if m, ok := reflect.Zero(field.Elem()).Interface().(proto.Message); ok {
+			return m.ProtoReflect().Descriptor(), nil
+		}
+	}
+	return nil, fmt.Errorf("a body is read into a %T", v)
 }

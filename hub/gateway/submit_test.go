@@ -12,6 +12,7 @@ import (
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/packet"
 )
 
 func TestEveryOfficialAddressForwardsTheBytesThatCame(t *testing.T) {
@@ -54,7 +55,7 @@ func TestReceiptNamesSequenceIDTimeAndWarnings(t *testing.T) {
 		t.Errorf("the warning is not marked as one: %q", message)
 	}
 	spelt := strings.Replace(statisticXML, "<Total>100<", "<Total> 100 <", 1)
-	if _, message = e.post("/Statistic/UpdateStatistic", xmlType, spelt).result(t); !strings.Contains(message, `" 100 " → "100"`) {
+	if _, message = e.post("/Statistic/UpdateStatistic", xmlType, spelt).result(t); !strings.Contains(message, `; đã gửi " 100 ", hiểu là "100" / `) || !strings.HasSuffix(message, `; sent " 100 ", read as "100"`) {
 		t.Errorf("the liberty does not say what was sent and understood: %q", message)
 	}
 	if strings.Contains(message, "0 warnings") {
@@ -62,8 +63,46 @@ func TestReceiptNamesSequenceIDTimeAndWarnings(t *testing.T) {
 	}
 }
 
-// Any bytes at all reach the hub unchanged; whether they are a packet is its
-// question.
+// A refusal says of each violation what was sent, in both languages; what is personal
+// stays masked.
+func TestRefusalsSayWhatWasSent(t *testing.T) {
+	e := startEdge(t, nil)
+	wrong := strings.NewReplacer("<Total>100<", "<Total>abc<").Replace(statisticXML)
+	_, message := e.post("/Statistic/UpdateStatistic", xmlType, wrong).result(t)
+	if !strings.Contains(message, `; đã gửi "abc" / `) || !strings.Contains(message, `; sent "abc"`) {
+		t.Errorf("the refusal is %q", message)
+	}
+	const secret = "0900abc001"
+	wrong = strings.NewReplacer("<Phone>0900000001<", "<Phone>"+strings.Repeat(secret, 20)+"<", "<IsSuccess>false", "<IsSuccess>x").Replace(dossierXML)
+	_, message = e.post("/Document/SyncDocument", xmlType, wrong).result(t)
+	if !strings.Contains(message, `; sent "x"`) || strings.Contains(message, secret) {
+		t.Errorf("the refusal is %q", message)
+	}
+}
+
+// A body that is not what its Content-Type says is named for what it is.
+func TestTheOtherFormatIsNamed(t *testing.T) {
+	e := startEdge(t, nil)
+	for _, d := range append(doors(), door{path: "/Delivery/Acknowledge", xml: "<MAcknowledge/>", json: "{}"}) {
+		for _, tc := range []struct{ said, body, vi, en string }{
+			{jsonType, d.xml, "đây là XML, nhưng Content-Type là application/json", "this is XML, but Content-Type says application/json; send it as application/xml"},
+			{xmlType, d.json, "đây là JSON, nhưng Content-Type là application/xml", "this is JSON, but Content-Type says application/xml; send it as application/json"},
+			{"text/xml", d.json, "đây là JSON, nhưng Content-Type là text/xml", "this is JSON, but Content-Type says text/xml"},
+		} {
+			got := e.post(d.path, tc.said, tc.body)
+			_, message := got.result(t)
+			if got.StatusCode != http.StatusBadRequest || !strings.Contains(message, tc.vi) || !strings.Contains(message, tc.en) {
+				t.Errorf("%s as %s: got %d %q", d.path, tc.said, got.StatusCode, message)
+			}
+		}
+	}
+	if len(e.exchange.envelopes()) != 0 {
+		t.Error("something was accepted")
+	}
+}
+
+// Any bytes at all reach the hub unchanged, unless they are evidently not what their
+// Content-Type says; whether they are a packet is its question.
 func TestForwardsAnyBytes(t *testing.T) {
 	e := startEdge(t, nil)
 	e.exchange.blind = true
@@ -72,6 +111,12 @@ func TestForwardsAnyBytes(t *testing.T) {
 		d := rapid.SampledFrom(doors()).Draw(rt, "door")
 		mediaType := rapid.SampledFrom([]string{xmlType, jsonType}).Draw(rt, "type")
 		got := e.post(d.path, mediaType, string(body))
+		if is := packet.Sniff(body); is == formatXML && mediaType == jsonType || is == formatJSON && mediaType == xmlType {
+			if got.StatusCode != http.StatusBadRequest {
+				rt.Fatalf("the other format: got %d: %s", got.StatusCode, got.body)
+			}
+			return
+		}
 		if got.StatusCode != http.StatusOK && got.StatusCode != http.StatusConflict {
 			rt.Fatalf("got %d: %s", got.StatusCode, got.body)
 		}

@@ -48,8 +48,8 @@ func (r *Registry) CreateNode(ctx context.Context, req *registryv1.CreateNodeReq
 		}
 		if known := d.nodes[node.GetId()]; known != nil {
 			return fault.New(codes.AlreadyExists, "node_exists",
-				fmt.Sprintf("node %s is registered already and is %s; choose another name", node.GetId(), stateName(known.GetState())),
-				fmt.Sprintf("hệ thống %s đã được đăng ký và %s; hãy chọn tên khác", node.GetId(), stateNameVI(known.GetState())))
+				fmt.Sprintf("node %s is registered already and %s", node.GetId(), stateEN(known.GetState())),
+				fmt.Sprintf("hệ thống %s đã được đăng ký và %s", node.GetId(), stateVI(known.GetState())))
 		}
 		d.putNode(node)
 		d.putToken(node.GetId(), token.stored)
@@ -85,8 +85,8 @@ func (r *Registry) IssueToken(ctx context.Context, req *registryv1.IssueTokenReq
 			return unknownNode(identity.String())
 		case known.GetState() != pending && known.GetState() != active:
 			return fault.New(codes.FailedPrecondition, "node_state",
-				fmt.Sprintf("node %s is %s and cannot join; activate it first, or register a new node", known.GetId(), stateName(known.GetState())),
-				fmt.Sprintf("hệ thống %s %s nên không thể đăng ký lại; hãy kích hoạt lại, hoặc đăng ký hệ thống mới", known.GetId(), stateNameVI(known.GetState())))
+				fmt.Sprintf("node %s %s and cannot join; %s", known.GetId(), stateEN(known.GetState()), insteadEN(known.GetState())),
+				fmt.Sprintf("hệ thống %s %s nên không thể đăng ký lại; %s", known.GetId(), stateVI(known.GetState()), insteadVI(known.GetState())))
 		}
 		node = proto.CloneOf(known)
 		d.putToken(known.GetId(), token.stored)
@@ -131,12 +131,14 @@ func (r *Registry) UpdateNode(ctx context.Context, req *registryv1.UpdateNodeReq
 	if err != nil {
 		return nil, err
 	}
-	return &registryv1.UpdateNodeResponse{Node: node}, nil
+	return &registryv1.UpdateNodeResponse{Node: node, HubStrict: r.cfg.StrictHub}, nil
 }
 
-// ListNodes returns all nodes by id.
+// ListNodes returns all nodes by id, and whether the hub itself reads strictly.
 func (r *Registry) ListNodes(context.Context, *registryv1.ListNodesRequest) (*registryv1.ListNodesResponse, error) {
-	return &registryv1.ListNodesResponse{Nodes: sorted(r.current.Load().nodes, (*registryv1.Node).GetId)}, nil
+	return &registryv1.ListNodesResponse{
+		Nodes: sorted(r.current.Load().nodes, (*registryv1.Node).GetId), HubStrict: r.cfg.StrictHub,
+	}, nil
 }
 
 // SetNodeState suspends a node, brings it back, or revokes it for good; a state
@@ -195,14 +197,19 @@ func leadsTo(from, to registryv1.NodeState) bool {
 	}
 }
 
+// wrongState says why a node does not get to a state, and what leads on.
 func wrongState(node *registryv1.Node, to registryv1.NodeState) *fault.Error {
 	en, vi := "it has to join with its token first, or can be revoked", "hệ thống phải đăng ký bằng mã đăng ký trước, hoặc có thể thu hồi"
 	if node.GetState() == revoked {
 		en, vi = "that is final; register a new node instead", "không thể thay đổi; hãy đăng ký hệ thống mới"
 	}
+	become := map[registryv1.NodeState]string{active: "activated", suspended: "suspended", revoked: "revoked"}[to]
+	if become == "" {
+		become = "taken back to where it has not joined"
+	}
 	return fault.New(codes.FailedPrecondition, "node_state",
-		fmt.Sprintf("node %s is %s and cannot become %s: %s", node.GetId(), stateName(node.GetState()), stateName(to), en),
-		fmt.Sprintf("hệ thống %s %s: %s", node.GetId(), stateNameVI(node.GetState()), vi))
+		fmt.Sprintf("node %s %s and cannot be %s: %s", node.GetId(), stateEN(node.GetState()), become, en),
+		fmt.Sprintf("hệ thống %s %s: %s", node.GetId(), stateVI(node.GetState()), vi))
 }
 
 // node reads a node id whose organisation may come in either spelling.
@@ -230,11 +237,23 @@ func unknownNode(id string) *fault.Error {
 		fmt.Sprintf("node %s is not registered", id), fmt.Sprintf("hệ thống %s chưa được đăng ký", id))
 }
 
-func stateName(state registryv1.NodeState) string {
-	return strings.TrimPrefix(state.String(), "NODE_STATE_")
+// stateEN says of a node what state it is in, after its name in a sentence.
+func stateEN(state registryv1.NodeState) string {
+	switch state {
+	case pending:
+		return "has not joined yet"
+	case active:
+		return "is active"
+	case suspended:
+		return "is suspended"
+	case revoked:
+		return "is revoked"
+	default:
+		return "is in a state this hub does not know"
+	}
 }
 
-func stateNameVI(state registryv1.NodeState) string {
+func stateVI(state registryv1.NodeState) string {
 	switch state {
 	case pending:
 		return "chưa hoàn tất đăng ký"
@@ -247,4 +266,19 @@ func stateNameVI(state registryv1.NodeState) string {
 	default:
 		return "không rõ trạng thái"
 	}
+}
+
+// insteadEN says what to do about a node that may not join.
+func insteadEN(state registryv1.NodeState) string {
+	if state == suspended {
+		return "activate it first"
+	}
+	return "that is final; register a new node instead"
+}
+
+func insteadVI(state registryv1.NodeState) string {
+	if state == suspended {
+		return "hãy kích hoạt lại trước"
+	}
+	return "không thể thay đổi; hãy đăng ký hệ thống mới"
 }

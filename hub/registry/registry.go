@@ -57,6 +57,9 @@ type Config struct {
 	Address string
 	// LedgerKey verifies the hub's receipts; it is handed to nodes that join.
 	LedgerKey string
+	// StrictHub says that the hub reads the packets of every node strictly, whatever is
+	// set of a node; administrators are told.
+	StrictHub bool
 	// TokenValidity is how long a token can be used; default 72 hours.
 	TokenValidity time.Duration
 	// CertificateValidity defaults to certs.DefaultNodeValidity.
@@ -191,8 +194,8 @@ func (r *Registry) Authenticate(id certs.Identity) error {
 
 func notActive(node *registryv1.Node) *fault.Error {
 	return fault.New(codes.PermissionDenied, "node_not_active",
-		fmt.Sprintf("node %s is %s; ask an administrator of the hub", node.GetId(), stateName(node.GetState())),
-		fmt.Sprintf("hệ thống %s %s; hãy liên hệ quản trị viên trục liên thông", node.GetId(), stateNameVI(node.GetState())))
+		fmt.Sprintf("node %s %s; ask an administrator of the hub", node.GetId(), stateEN(node.GetState())),
+		fmt.Sprintf("hệ thống %s %s; hãy liên hệ quản trị viên trục liên thông", node.GetId(), stateVI(node.GetState())))
 }
 
 // joinedAnew ends what lives by the certificate before. It asks to connect again: a

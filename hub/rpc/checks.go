@@ -235,7 +235,7 @@ func (s *Server) validate(message proto.Message, options ...protovalidate.Valida
 	case err == nil:
 		return nil
 	case errors.As(err, &invalid):
-		return fault.New(codes.InvalidArgument, "request_invalid", err.Error(), "yêu cầu không hợp lệ: "+err.Error())
+		return fault.Invalid("", invalid)
 	}
 	return fmt.Errorf("validate request: %w", err)
 }
