@@ -33,6 +33,17 @@ func measured(t testing.TB, codec *packet.Codec) []document {
 	return append(all, document{"dossier-9000-elements.xml", dossier, encode(t, codec, longDossier(t), xmlFormat)})
 }
 
+// loose is a dossier as many senders write it: dates in the guide's spelling, no
+// attachments.
+func loose(t testing.TB) document {
+	t.Helper()
+	s := sample(t, "dossier.xml")
+	content := strings.ReplaceAll(string(s.Content), "+07:00<", "+0700<")
+	before, rest, _ := strings.Cut(content, "  <Attachments>")
+	_, after, _ := strings.Cut(rest, "</Attachments>\n")
+	return document{"dossier-loose.xml", s.Type, []byte(before + after)}
+}
+
 // longElements is how many elements longDossier has.
 const longElements = 9000
 

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
 
+	edgev1 "github.com/lienthong/lienthong/gen/lienthong/edge/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	"github.com/lienthong/lienthong/packet"
 )
@@ -60,6 +61,30 @@ func TestCompiledRulesAgreeWithProtovalidate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRulesOfAnswersAgreeWithProtovalidate: of what is written, not only of packets.
+func TestRulesOfAnswersAgreeWithProtovalidate(t *testing.T) {
+	t.Parallel()
+	codec := newCodec(t)
+	oracle, err := protovalidate.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		for _, m := range []proto.Message{&packetv1.MResult{}, &packetv1.Mtoken{}, &edgev1.MDeliveries{}, &edgev1.MAcknowledge{}} {
+			for range rapid.IntRange(0, 4).Draw(t, "changes") {
+				if _, list := m.(*edgev1.MAcknowledge); !list {
+					wrong(t, m.ProtoReflect())
+				}
+			}
+			got := codec.Broken(m)
+			slices.Sort(got)
+			if want := judged(t, oracle, m); !slices.Equal(got, want) {
+				t.Fatalf("%v\nbreaks %q\nprotovalidate says %q", m, got, want)
+			}
+		}
+	})
 }
 
 // celRules returns the ids of the CEL rules of a packet and its parts.
