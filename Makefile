@@ -143,7 +143,9 @@ bench: sax2 ## Measures, and writes docs/performance.md.
 	awk -f docs/performance.awk $(BIN)/machine.txt $(BIN)/bench.txt > docs/performance.md
 	@cat docs/performance.md
 
-# What fuzzing finds, it adds to the testdata/fuzz beside the target: commit that.
+# What fuzzing finds, it adds to the testdata/fuzz beside the target: commit that. A
+# target whose time is up in the middle of an input says that its deadline is exceeded
+# (golang.org/issue/48591), and has found nothing.
 FUZZTIME ?= 1m
 
 .PHONY: fuzz
@@ -153,7 +155,8 @@ fuzz: ## Fuzzes what reads packets, each target for FUZZTIME (1m).
 	@cd packet; targets=$$($(BIN)/fuzz.test -test.list '^Fuzz'); \
 	for target in $$targets; do \
 		said=$$($(BIN)/fuzz.test -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) \
-			-test.fuzzminimizetime 10x -test.fuzzcachedir $(BIN)/fuzz 2>&1) || { echo "$$said"; exit 1; }; \
+			-test.fuzzminimizetime 10x -test.fuzzcachedir $(BIN)/fuzz 2>&1) || \
+			{ [[ "$$said" == *"context deadline exceeded"* && "$$said" != *"Failing input"* ]] || { echo "$$said"; exit 1; }; }; \
 		echo "$$target for $(FUZZTIME): $$(grep '^fuzz: elapsed' <<<"$$said" | tail -n 1)"; \
 	done
 
