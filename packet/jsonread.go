@@ -187,7 +187,7 @@ func (j *jsonReader) item(fr *frame, f *field, at int) {
 			return
 		}
 		if v, ok := j.read(f, at, sent); ok {
-			fr.message.set(f, v, j.reading)
+			fr.message.set(f, v, &j.rooms)
 		}
 	}
 }

@@ -125,7 +125,7 @@ func (p *protobufReader) field(f *field, m record, parent, depth int) {
 	case f.kind == kindInteger, f.kind == kindBoolean:
 	default:
 		if kept, ok := p.text(at, m.text(f)); ok {
-			m.set(f, kept, p.reading)
+			m.set(f, kept, &p.rooms)
 		}
 	}
 }

@@ -28,15 +28,10 @@ type reading struct {
 	table *message // of the root
 	steps []step
 	open  []string // room for the names of elements that are open
-	// stamps, texts, integers and booleans hold what messages point to: one
-	// allocation for several. None is used twice.
-	stamps   []timestamppb.Timestamp
-	texts    []string
-	integers []int32
-	booleans []bool
-	trail    []leg  // to the part whose rules are applied
-	scope    *scope // of that part
-	found    []found
+	rooms rooms
+	trail []leg  // to the part whose rules are applied
+	scope *scope // of that part
+	found []found
 	// violations and warnings count the findings, also those that are not shown.
 	violations, warnings           int
 	shownViolations, shownWarnings showing
@@ -67,9 +62,18 @@ type step struct {
 	failed bool
 }
 
+// rooms hold what messages point to: one allocation for several. No place in them is
+// used twice.
+type rooms struct {
+	stamps   []timestamppb.Timestamp
+	texts    []string
+	integers []int32
+	booleans []bool
+}
+
 // stamp returns a time to put into a message.
 func (r *reading) stamp(seconds int64, nanos int32) *timestamppb.Timestamp {
-	stamp := next(&r.stamps)
+	stamp := next(&r.rooms.stamps)
 	stamp.Seconds, stamp.Nanos = seconds, nanos
 	return stamp
 }

@@ -140,8 +140,8 @@ func (r record) size(f *field) int {
 }
 
 // set stores a value, or adds it where the field repeats. What the message has to
-// point to is kept in the rooms of the reading.
-func (r record) set(f *field, v value, rooms *reading) {
+// point to is kept in the rooms.
+func (r record) set(f *field, v value, rooms *rooms) {
 	at := r.place(f)
 	switch {
 	case f.repeated:

@@ -165,7 +165,7 @@ func (x *xmlReader) element(fr *frame, t xmlToken) {
 		return
 	}
 	if v, ok := x.read(f, at, scalar{text: sent}); ok {
-		fr.message.set(f, v, x.reading)
+		fr.message.set(f, v, &x.rooms)
 	}
 }
 
@@ -205,7 +205,7 @@ func (x *xmlReader) expected(fr *frame) bool {
 	s.at = from + length + len(f.closing)
 	if step, ok := x.begin(fr, f, at); ok {
 		if v, ok := x.read(f, step, scalar{text: s.text[from : from+length]}); ok {
-			fr.message.set(f, v, x.reading)
+			fr.message.set(f, v, &x.rooms)
 		}
 	}
 	return true
