@@ -158,7 +158,7 @@ func trim(s string) string {
 // appendXML writes a text so that it is read again as it is. What XML 1.0 cannot
 // hold is replaced by U+FFFD; Decode lets nothing in that has such characters.
 func appendXML(b []byte, s string) []byte {
-	if isMarkupFree(s) {
+	if freeOf(xmlEscapes(), s) {
 		return append(b, s...)
 	}
 	from := 0
@@ -188,14 +188,22 @@ func appendXML(b []byte, s string) []byte {
 	return append(b, s[from:]...)
 }
 
-// isMarkupFree reports whether nothing in a text has to be escaped or replaced;
-// false also where that would have to be looked at closely.
-func isMarkupFree(s string) bool {
+// escapes are the characters that have to be escaped besides control characters: one,
+// and another, which is meant as well where it differs in the bits of a mask.
+type escapes struct{ one, other, mask uint64 }
+
+func xmlEscapes() escapes { return escapes{one: '&', other: '>', mask: '<' ^ '>'} }
+
+func jsonEscapes() escapes { return escapes{one: '"', other: '\\'} }
+
+// freeOf reports whether nothing in a text has to be escaped or replaced; false also
+// where that would have to be looked at closely.
+func freeOf(e escapes, s string) bool {
 	at := 0
 	var carry uint64
 	for ; at+8 <= len(s); at += 8 {
 		w := word(s, at)
-		if below(w, ' ')|equal(w, '&')|equal(w|ones*2, '>') != 0 { // '<' differs from '>' in that bit
+		if below(w, ' ')|equal(w, e.one)|equal(w|ones*e.mask, e.other) != 0 {
 			return false
 		}
 		if w&highs|carry != 0 {
@@ -211,7 +219,7 @@ func isMarkupFree(s string) bool {
 	}
 	w := lastWord(s, at)
 	_, ok := utf8Word(w, carry)
-	return ok && below(w, ' ')|equal(w, '&')|equal(w|ones*2, '>') == 0
+	return ok && below(w, ' ')|equal(w, e.one)|equal(w|ones*e.mask, e.other) == 0
 }
 
 // lastWord returns the bytes of a text from an offset on, of which there are fewer
@@ -246,7 +254,7 @@ func escapedXML(c byte) string {
 // require; what is no UTF-8 is replaced by U+FFFD.
 func appendJSON(b []byte, s string) []byte {
 	b = append(b, '"')
-	if isQuoteFree(s) {
+	if freeOf(jsonEscapes(), s) {
 		b = append(b, s...)
 		return append(b, '"')
 	}
@@ -270,32 +278,6 @@ func appendJSON(b []byte, s string) []byte {
 	}
 	b = append(b, s[from:]...)
 	return append(b, '"')
-}
-
-// isQuoteFree reports whether nothing in a text has to be escaped or replaced;
-// false also where that would have to be looked at closely.
-func isQuoteFree(s string) bool {
-	at := 0
-	var carry uint64
-	for ; at+8 <= len(s); at += 8 {
-		w := word(s, at)
-		if below(w, ' ')|equal(w, '"')|equal(w, '\\') != 0 {
-			return false
-		}
-		if w&highs|carry != 0 {
-			lacks, ok := utf8Word(w, carry)
-			if !ok {
-				return false
-			}
-			carry = lacks
-		}
-	}
-	if at == len(s) {
-		return carry == 0
-	}
-	w := lastWord(s, at)
-	_, ok := utf8Word(w, carry)
-	return ok && below(w, ' ')|equal(w, '"')|equal(w, '\\') == 0
 }
 
 // appendEscape writes a character that may not stand in a JSON string as it is.
