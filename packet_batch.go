@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// inFlightBytes bounds the files that are held at once, by their sizes.
-const inFlightBytes = 2 * maxFile
+// heldPackets bounds the files that are held at once, by their sizes: as much as so
+// many of the largest packets.
+const heldPackets = 4
 
 // betweenTicks is how often a run that waits shows that it is alive.
 const betweenTicks = 100 * time.Millisecond
@@ -25,17 +26,18 @@ type following interface {
 
 // judgeInOrder does work for every input, as many at a time as there are processors,
 // and tells the outcomes in the order of the inputs. What is held at once is
-// bounded in number and size. The first error ends the run and is returned.
-func judgeInOrder(ctx context.Context, inputs []input, work func(context.Context, input) (*outcome, error), f following) error {
+// bounded in number and, by the limit of one packet, in size. The first error ends
+// the run and is returned.
+func judgeInOrder(ctx context.Context, inputs []input, limit int64, work func(context.Context, input) (*outcome, error), f following) error {
 	workers := runtime.GOMAXPROCS(0)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers + 2) // beside the workers, who hands out and who tells
-	line := &line{places: make(chan place, workers), held: semaphore.NewWeighted(inFlightBytes)}
+	line := &line{places: make(chan place, workers), held: semaphore.NewWeighted(heldPackets * limit)}
 	group.Go(func() error { return line.tell(ctx, f) })
 	group.Go(func() error {
 		defer close(line.places)
 		for _, in := range inputs {
-			p, err := line.stand(ctx, weight(in))
+			p, err := line.stand(ctx, in.weight(limit))
 			if err != nil {
 				return err
 			}
@@ -48,14 +50,6 @@ func judgeInOrder(ctx context.Context, inputs []input, work func(context.Context
 		return nil
 	})
 	return group.Wait()
-}
-
-// weight is how much of inFlightBytes an input takes.
-func weight(in input) int64 {
-	if in.stream {
-		return maxFile
-	}
-	return min(in.size, maxFile)
 }
 
 // line is where outcomes wait for those before them.

@@ -9,6 +9,7 @@ import (
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/hub"
 	"github.com/lienthong/lienthong/hub/admin"
 	"github.com/lienthong/lienthong/packet"
 )
@@ -31,7 +32,9 @@ An argument is a file, a directory or -, which is standard input. Directories ar
 searched for *.xml and *.json, sorted by path, however deep: hidden names are left
 out, links are followed, and no directory is read twice. Files are read in
 parallel; what is said comes in the order of the files. A file that cannot be read
-is told and counted, and does not end the run. The largest file is 256 MiB.
+is told and counted, and does not end the run. A packet larger than --content-bytes
+is refused (limit.size) and not read; the files held at once come to at most four
+times as much.
 `
 
 // exitHelp says what every command that reads packets ends with.
@@ -45,11 +48,13 @@ const jsonHelp = `
 With --format json every line is an object; one for each file, in order:
 
   file      as named, or found; - for standard input
+  file_bytes  the same in Base64, only of a name that is not UTF-8
   type      dossier, progress, survey, statistic; unknown where it cannot be told
   format    xml, json, binary; unknown where it cannot be told
   bytes     how many were read
-  result    accepted, refused, unreadable; unwritten, of convert
-  output    the file that was written, of convert --out
+  result    accepted, refused, unreadable; of convert also unwritten, skipped
+  output    the file that was written, of convert --out; of skipped, that was there
+  output_bytes  the same in Base64, only of a name that is not UTF-8
   findings  in the order of the text, each with
     severity             error or warning
     field                path by official names: MSyncDocument.DocFees[0].Price
@@ -61,19 +66,22 @@ With --format json every line is an object; one for each file, in order:
 
 and at the end one with type summary: complete (false: interrupted), files,
 accepted, accepted_with_warnings (of the accepted), refused, unreadable, unwritten,
-errors, warnings, bytes, seconds, megabytes_per_second.
+skipped, errors, warnings, bytes, seconds, megabytes_per_second. Characters that
+could command a terminal are escaped.
 `
 
 // packetOptions are the flags of every command that reads packets.
 type packetOptions struct {
 	converts                bool // what is read is written again
 	strict                  bool
+	contentBytes            int
 	from, typ, lang, format string
 }
 
 func (o *packetOptions) declare(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.strict, "strict", false, "refuse packets that can only be read by taking liberties")
+	flags.IntVar(&o.contentBytes, "content-bytes", hub.DefaultContentBytes, "largest packet in bytes, as of a hub (16 MiB)")
 	flags.StringVar(&o.from, "from", "", "read as xml, json or binary (Protobuf) only; of directories, only files so named")
 	flags.StringVar(&o.typ, "type", "", "type of the packets: dossier, progress, survey or statistic; told by their content where not given")
 	langFlag(cmd, &o.lang, "language of the messages")
@@ -96,7 +104,10 @@ const (
 
 // reader returns what reads packets as the flags say.
 func (o *packetOptions) reader(cmd *cobra.Command) (*packetReader, error) {
-	r := &packetReader{stdin: cmd.InOrStdin()}
+	if o.contentBytes < hub.MinContentBytes || o.contentBytes > hub.MaxContentBytes {
+		return nil, usage("--content-bytes %d: %d to %d are allowed", o.contentBytes, hub.MinContentBytes, hub.MaxContentBytes)
+	}
+	r := &packetReader{stdin: cmd.InOrStdin(), limit: int64(o.contentBytes)}
 	var err error
 	if o.from != "" {
 		if r.from, err = formatNamed("--from", o.from); err != nil {
@@ -111,7 +122,10 @@ func (o *packetOptions) reader(cmd *cobra.Command) (*packetReader, error) {
 	if r.from == exchangev1.Format_FORMAT_PROTOBUF && o.typ == "" {
 		return nil, usage("--from binary needs --type: binary Protobuf does not say what packet it is")
 	}
-	r.codec, err = packet.NewCodec(packet.Options{Strict: o.strict, Shared: true}) // every file is read into bytes of its own
+	r.codec, err = packet.NewCodec(packet.Options{
+		Strict: o.strict, ContentBytes: o.contentBytes, TextBytes: hub.MaxContentBytes, // as a hub: what is within the size may be one text
+		Shared: true, // every file is read into bytes of its own
+	})
 	return r, err
 }
 
@@ -144,7 +158,8 @@ in English or, with --lang vi or in a Vietnamese environment, in Vietnamese
 (lỗi, cảnh báo); what programs read, --format json, is the same in both.
 
 Packets are read as a hub reads them: liberally, with a warning for each liberty,
-or with --strict not so. More than 64 MiB is no packet.
+or with --strict not so; and up to 16 MiB, or --content-bytes where the hub that
+they are for has another content_bytes.
 ` + inputHelp + jsonHelp + exitHelp,
 		Example: `  lienthong packet validate statistic.xml
   lienthong packet validate --lang vi --strict outbox/

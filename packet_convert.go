@@ -3,12 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -21,8 +20,26 @@ const binarySuffix = ".binpb"
 
 // conversionOptions are the flags of convert alone.
 type conversionOptions struct {
-	to, out string
-	force   bool
+	to, out             string
+	force, skipExisting bool
+}
+
+// conversion returns what converts as the flags say, without its reader.
+func (o *conversionOptions) conversion() (*conversion, error) {
+	if o.to == "" {
+		return nil, usage("--to is required: xml, json or binary")
+	}
+	format, err := formatNamed("--to", o.to)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case o.skipExisting && o.force:
+		return nil, usage("--force replaces what --skip-existing leaves: only one of them is allowed")
+	case o.skipExisting && o.out == "":
+		return nil, usage("--skip-existing needs --out DIR: standard output holds no files")
+	}
+	return &conversion{to: format, out: o.out, force: o.force, skipExisting: o.skipExisting}, nil
 }
 
 func convertCommand() *cobra.Command {
@@ -39,26 +56,26 @@ Several files and directories need --out DIR: there a file has the path that it
 has below the directory that was named, ending in .xml, .json or .binpb; findings
 are told on standard output, and a summary on standard error. Files appear whole
 or not at all, readable by their owner only. Nothing is written where two would
-become one file, or where a file is there already and --force is not given.
+become one file, or where a file is there already and neither --force is given, which
+replaces it, nor --skip-existing, which leaves it and does not read its packet.
+
+A file appears when its turn has come: of a run that was interrupted, what was told
+and counted is there, and nothing else. With --skip-existing it is taken up again.
 ` + inputHelp + jsonHelp + exitHelp,
 		Example: `  lienthong packet convert --to json dossier.xml
   lienthong packet convert --to xml - < dossier.json
   lienthong packet convert --to json --out converted/ outbox/
+  lienthong packet convert --to json --skip-existing --out converted/ outbox/
   lienthong packet convert --from binary --type dossier --to xml dossier.binpb`,
 		Args: atLeastOne("a file, a directory, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if target.to == "" {
-				return usage("--to is required: xml, json or binary")
-			}
-			format, err := formatNamed("--to", target.to)
+			c, err := target.conversion()
 			if err != nil {
 				return err
 			}
-			r, err := options.reader(cmd)
-			if err != nil {
+			if c.reader, err = options.reader(cmd); err != nil {
 				return err
 			}
-			c := &conversion{reader: r, to: format, out: target.out, force: target.force}
 			return c.run(cmd, args, options)
 		},
 	}
@@ -66,6 +83,7 @@ become one file, or where a file is there already and --force is not given.
 	cmd.Flags().StringVar(&target.to, "to", "", "format to write: xml, json or binary")
 	cmd.Flags().StringVar(&target.out, "out", "", "directory to write into; it is made where it is not there")
 	cmd.Flags().BoolVar(&target.force, "force", false, "replace files that are there already")
+	cmd.Flags().BoolVar(&target.skipExisting, "skip-existing", false, "leave files that are there already, and convert the others")
 	offer(cmd, "to", formatWords())
 	_ = cmd.MarkFlagDirname("out") // fails for a flag that is not there
 	return cmd
@@ -73,10 +91,11 @@ become one file, or where a file is there already and --force is not given.
 
 // conversion reads packets and writes them in another format.
 type conversion struct {
-	reader *packetReader
-	to     exchangev1.Format
-	out    string // directory; empty: standard output
-	force  bool
+	reader              *packetReader
+	to                  exchangev1.Format
+	out                 string // directory; empty: standard output
+	force, skipExisting bool
+	staged              sync.Map // names of files that hold conversions until their turn
 }
 
 func (c *conversion) run(cmd *cobra.Command, args []string, options packetOptions) error {
@@ -98,8 +117,13 @@ func (c *conversion) run(cmd *cobra.Command, args []string, options packetOption
 	if err != nil {
 		return err
 	}
-	run.quiet = c.out == ""
-	return run.over(cmd.Context(), inputs, c.convert)
+	run.quiet = c.out == "" && options.format == formatText
+	run.settle = c.publish
+	err = run.over(cmd.Context(), inputs, c.convert)
+	if left := c.clear(); left != nil {
+		return fmt.Errorf("%w: %w", errIncomplete, left)
+	}
+	return err
 }
 
 // oneToStdout makes sure that what is given can go to standard output.
@@ -120,14 +144,15 @@ func (c *conversion) oneToStdout(cmd *cobra.Command, args []string) error {
 const maxClashes = 5
 
 // checkOutputs makes sure, before anything is written, that no input would be
-// written over another one's output, over another input, or over what is there.
+// written over another one's output, over another input, or over what is there. Of
+// what is to be left, the inputs are marked.
 func (c *conversion) checkOutputs(inputs []input) error {
 	var clashes []string
 	written, sources := map[string]string{}, map[string]string{}
 	for _, in := range inputs {
 		sources[absolute(in.name)] = in.name
 	}
-	for _, in := range inputs {
+	for i, in := range inputs {
 		if in.name == stdinName {
 			return usage("- goes to standard output: below --out it would have no name")
 		}
@@ -142,8 +167,9 @@ func (c *conversion) checkOutputs(inputs []input) error {
 		case sources[path] != "" && path != absolute(in.name):
 			clashes = append(clashes, fmt.Sprintf("%s would be written over %s, which is to be read", in.name, sources[path]))
 		case !c.force:
-			if _, err := os.Lstat(output); err == nil {
-				clashes = append(clashes, output+" exists; --force replaces it")
+			var clash string
+			if inputs[i].kept, clash = c.isThere(output); clash != "" {
+				clashes = append(clashes, clash)
 			}
 		}
 		written[path] = in.name
@@ -158,6 +184,21 @@ func (c *conversion) checkOutputs(inputs []input) error {
 		clashes[i] = printable(clashes[i])
 	}
 	return usage("nothing is written:\n  %s", strings.Join(clashes, "\n  "))
+}
+
+// isThere says whether a file is there that is to be left, or what is there against
+// writing one.
+func (c *conversion) isThere(output string) (kept bool, clash string) {
+	info, err := os.Lstat(output)
+	switch {
+	case err != nil:
+		return false, ""
+	case info.IsDir():
+		return false, output + " is a directory"
+	case c.skipExisting:
+		return true, ""
+	}
+	return false, output + " exists; --force replaces it, --skip-existing leaves it"
 }
 
 // telling says how to convert only one of two files that are in different formats.
@@ -185,11 +226,24 @@ func (c *conversion) output(in input) string {
 	case exchangev1.Format_FORMAT_JSON:
 		suffix = ".json"
 	}
-	return filepath.Join(c.out, strings.TrimSuffix(in.below, filepath.Ext(in.below))+suffix)
+	return filepath.Join(c.out, stem(in.below)+suffix)
 }
 
-// convert reads a packet and writes it.
+// stem returns a name without what says its format. Other endings belong to it:
+// hoso-2026.11 is of November.
+func stem(name string) string {
+	switch ending := filepath.Ext(name); strings.ToLower(ending) {
+	case ".xml", ".json", binarySuffix, ".pb", ".bin":
+		return strings.TrimSuffix(name, ending)
+	}
+	return name
+}
+
+// convert reads a packet and writes it: all but the name, which publish gives it.
 func (c *conversion) convert(ctx context.Context, in input) (*outcome, error) {
+	if in.kept {
+		return &outcome{input: in, result: skipped, output: c.output(in)}, nil
+	}
 	o, err := c.reader.decode(ctx, in)
 	if err != nil || o.message == nil {
 		return o, err
@@ -210,48 +264,8 @@ func (c *conversion) convert(ctx context.Context, in input) (*outcome, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	output := c.output(in)
-	if err := c.write(output, content); err != nil {
-		vi, en := reason(err)
-		o.fail(unwritten, problem(ruleUnwritten, "không ghi được "+output+": "+vi, "cannot write "+output+": "+en))
-		return o, nil
+	if o.staged, err = c.stage(c.output(in), content); err != nil {
+		c.cannotWrite(o, err)
 	}
-	o.output = output
 	return o, nil
-}
-
-// write makes a file appear with all of its content, for its owner only. Without
-// force it never replaces one, whoever else writes there.
-func (c *conversion) write(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	temporary, err := os.CreateTemp(dir, ".lienthong-*")
-	if err != nil {
-		return err
-	}
-	_, err = temporary.Write(content)
-	if err = errors.Join(err, temporary.Close()); err == nil {
-		err = c.name(temporary.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temporary.Name()))
-	}
-	return nil
-}
-
-// name gives a finished file its name.
-func (c *conversion) name(temporary, path string) error {
-	if c.force {
-		return os.Rename(temporary, path)
-	}
-	err := os.Link(temporary, path) // unlike a renaming, fails where there is a file
-	if err == nil {
-		return os.Remove(temporary)
-	}
-	if _, statErr := os.Lstat(path); errors.Is(err, fs.ErrExist) || !errors.Is(statErr, fs.ErrNotExist) {
-		return fs.ErrExist
-	}
-	return os.Rename(temporary, path) // where the file system has no links
 }

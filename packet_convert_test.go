@@ -82,6 +82,9 @@ func TestConvertTellsJSONLines(t *testing.T) {
 	if got.code != 0 || !strings.Contains(got.stdout, "<Status>4</Status>") || strings.Count(got.stderr, `"rule":"whitespace"`) != 1 {
 		t.Errorf("exit code %d, stdout %s, stderr %s", got.code, got.stdout, got.stderr)
 	}
+	if files, sum := toldIn(t, got.stderr); len(files) != 1 || sum.AcceptedWithWarnings != 1 || !sum.Complete {
+		t.Errorf("of one packet, what is told sums up to %+v", sum)
+	}
 }
 
 func TestConvertReadsBinary(t *testing.T) {
@@ -126,6 +129,7 @@ func TestConvertReplacesNothingUnasked(t *testing.T) {
 	before := map[string]string{
 		"in/a.xml": progress, "in/b.xml": survey, "both/a.xml": progress, "both/a.json": sampleOf(t, "progress.json"),
 		"more/a.xml": survey, "there/b.json": "mine", "named/a.json": sampleOf(t, "progress.json"),
+		"stands/a.json/readme": "mine",
 	}
 	for _, tc := range []struct {
 		name, args string // with DIR for the directory
@@ -133,7 +137,7 @@ func TestConvertReplacesNothingUnasked(t *testing.T) {
 		stderr     string // regular expression
 		made       map[string]string
 	}{
-		{"to what is there", "--to json --out DIR/there DIR/in", 2, `nothing is written:\n  .*there/b\.json exists; --force replaces it\nTry: `, nil},
+		{"to what is there", "--to json --out DIR/there DIR/in", 2, `nothing is written:\n  .*there/b\.json exists; --force replaces it, --skip-existing leaves it\nTry: `, nil},
 		{"to what is there, when asked", "--to json --force --out DIR/there DIR/in", 0, `2 converted`,
 			map[string]string{"there/a.json": `"DocumentId"`, "there/b.json": `"TotalVoted"`}},
 		{"two to one", "--to binary --out DIR/out DIR/both", 2, `both/a\.json and .*both/a\.xml would both become .*out/a\.binpb; --from xml \(or json\) takes only files of that format out of directories\n`, nil},
@@ -142,6 +146,12 @@ func TestConvertReplacesNothingUnasked(t *testing.T) {
 		{"one of them, by its format", "--to binary --from xml --out DIR/out DIR/both", 0, `1 converted`, map[string]string{"out/a.binpb": "H41"}},
 		{"over another input", "--to json --force --out DIR/named DIR/in/a.xml DIR/named", 2, `(both become|is to be read)`, nil},
 		{"over an input that is elsewhere", "--to json --force --out DIR/both DIR/in/a.xml DIR/both/a.json DIR/in/b.xml", 2, `both become`, nil},
+		{"beside what is there", "--to json --skip-existing --out DIR/there DIR/in", 0, `^2 files: 1 converted, 0 refused, 0 unreadable, 1 skipped; `,
+			map[string]string{"there/a.json": `"DocumentId"`}},
+		{"two to one, beside what is there", "--to json --skip-existing --out DIR/there DIR/in DIR/more", 2, `would both become .*there/a\.json\n`, nil},
+		{"to a directory", "--to json --skip-existing --out DIR/stands DIR/in", 2, `stands/a\.json is a directory\n`, nil},
+		{"to replace and to leave", "--to json --skip-existing --force --out DIR/there DIR/in", 2, `only one of them is allowed`, nil},
+		{"to leave nothing", "--to json --skip-existing DIR/in/a.xml", 2, `--skip-existing needs --out DIR`, nil},
 		{"over itself, unasked", "--to xml --out DIR/in DIR/in", 2, `in/a\.xml exists`, nil},
 		{"over itself", "--to xml --force --out DIR/in DIR/in", 0, `2 converted`, map[string]string{"in/a.xml": "<MDocumentTraces>"}},
 		{"below what is read", "--to json --out DIR/in/json DIR/in", 0, `^2 files: 2 converted`, map[string]string{"in/json/a.json": "{", "in/json/b.json": "{"}},

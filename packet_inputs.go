@@ -16,9 +16,6 @@ import (
 // stdinName stands for standard input on the command line.
 const stdinName = "-"
 
-// maxFile bounds what is read of a packet file.
-const maxFile = 256 << 20
-
 // input is something to read a packet from.
 type input struct {
 	// name is what it is told as: the argument, or below it.
@@ -30,6 +27,25 @@ type input struct {
 	stream bool // pipes and standard input
 	// problem is why it cannot be read; nil where nothing is known against it.
 	problem *packetv1.Finding
+	// kept says that its conversion is there already, and that it is not to be read.
+	kept bool
+}
+
+// toRead is how many bytes of an input are expected to be read, where each may have
+// as many as limit.
+func (in input) toRead(limit int64) int64 {
+	if in.problem != nil || in.kept || in.size > limit {
+		return 0
+	}
+	return in.size
+}
+
+// weight is how many bytes of an input may be held.
+func (in input) weight(limit int64) int64 {
+	if in.stream {
+		return limit
+	}
+	return in.toRead(limit)
 }
 
 // search says what is looked for in directories.
@@ -39,11 +55,11 @@ type search struct {
 }
 
 // findInputs returns what the arguments stand for: files as they are named,
-// directories by what is in them. What cannot be read is among them, with its
-// problem. An error means that the command line is wrong, or ctx is over.
+// directories by what is in them, of which none is read twice. What cannot be read
+// is among them, with its problem. An error means that the command line is wrong, or ctx is over.
 func findInputs(ctx context.Context, args []string, s search) ([]input, error) {
 	var all []input
-	stdin := false
+	stdin, seen := false, map[string]*walk{}
 	for _, arg := range args {
 		if arg == stdinName {
 			if stdin {
@@ -58,7 +74,7 @@ func findInputs(ctx context.Context, args []string, s search) ([]input, error) {
 		case err != nil:
 			all = append(all, input{name: arg, below: filepath.Base(arg), problem: unreadable(err)})
 		case info.IsDir():
-			found, err := s.in(ctx, arg)
+			found, err := s.in(ctx, arg, seen)
 			if err != nil {
 				return nil, err
 			}
@@ -76,16 +92,14 @@ func fileInput(name, below string, info fs.FileInfo) input {
 	if !in.stream {
 		in.size = info.Size()
 	}
-	if in.size > maxFile {
-		in.problem = tooLarge()
-	}
 	return in
 }
 
-// in returns the packets below a directory, sorted by path. Links to directories
-// come last, so that a directory is read by its own name where it is below.
-func (s search) in(ctx context.Context, root string) ([]input, error) {
-	w := &walk{search: s, root: filepath.Clean(root), seen: map[string]bool{}}
+// in returns the packets below a directory, sorted by path, without those in
+// directories that were seen. Links to directories come last, so that a directory is
+// read by its own name where it is below.
+func (s search) in(ctx context.Context, root string, seen map[string]*walk) ([]input, error) {
+	w := &walk{search: s, root: filepath.Clean(root), seen: seen}
 	if real, err := realPath(s.except); s.except != "" && err == nil {
 		w.except = real
 	}
@@ -100,7 +114,7 @@ func (s search) in(ctx context.Context, root string) ([]input, error) {
 		}
 		pending = append(pending, links...)
 	}
-	if len(w.found) == 0 {
+	if len(w.found) == 0 && !w.elsewhere {
 		return []input{{name: root, below: filepath.Base(root), problem: noPackets(s.suffixes)}}, nil
 	}
 	slices.SortFunc(w.found, func(a, b input) int { return strings.Compare(a.name, b.name) })
@@ -121,9 +135,10 @@ type directory struct{ name, real string }
 // walk is one search of a directory.
 type walk struct {
 	search
-	root  string
-	seen  map[string]bool // real paths of directories
-	found []input
+	root      string
+	seen      map[string]*walk // real paths of directories, and who read them
+	elsewhere bool             // something was read by another walk
+	found     []input
 }
 
 // enter reads a directory and those below it, and returns the links to
@@ -132,10 +147,11 @@ func (w *walk) enter(ctx context.Context, d directory) (links []directory, err e
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: interrupted", errIncomplete)
 	}
-	if w.seen[d.real] || d.real == w.except && d.name != w.root {
+	if by := w.seen[d.real]; by != nil || d.real == w.except && d.name != w.root {
+		w.elsewhere = w.elsewhere || by != nil && by != w
 		return nil, nil
 	}
-	w.seen[d.real] = true
+	w.seen[d.real] = w
 	entries, err := os.ReadDir(d.name)
 	if err != nil {
 		w.problem(d.name, err)
@@ -203,8 +219,10 @@ func (w *walk) below(name string) string {
 	return filepath.Base(name)
 }
 
-// ruleUnreadable and ruleUnwritten are the rules of findings about files.
+// Rules of findings about files. That of size is the codec's, which need not see
+// what is too large.
 const (
+	ruleSize       = "limit.size"
 	ruleUnreadable = "unreadable"
 	ruleUnwritten  = "unwritten"
 )
@@ -236,9 +254,16 @@ func reason(err error) (vi, en string) {
 	return err.Error(), err.Error()
 }
 
-func tooLarge() *packetv1.Finding {
-	const mebibytes = maxFile >> 20
-	return unreadableAs(fmt.Sprintf("lớn hơn mức cho phép %d MiB", mebibytes), fmt.Sprintf("larger than the %d MiB allowed", mebibytes))
+// tooLarge is the finding of a packet of a known size, in the words of the codec.
+func tooLarge(size, limit int64) *packetv1.Finding {
+	return problem(ruleSize, fmt.Sprintf("gói tin có %d byte; cho phép tối đa %d byte", size, limit),
+		fmt.Sprintf("the packet has %d bytes; at most %d are allowed", size, limit))
+}
+
+// longerThan is the finding of a packet that was not read to its end.
+func longerThan(limit int64) *packetv1.Finding {
+	return problem(ruleSize, fmt.Sprintf("gói tin có hơn %d byte; cho phép tối đa %d byte", limit, limit),
+		fmt.Sprintf("the packet has more than %d bytes; at most %d are allowed", limit, limit))
 }
 
 func noPackets(suffixes []string) *packetv1.Finding {

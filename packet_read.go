@@ -25,6 +25,7 @@ const (
 	refused    result = "refused"
 	unreadFile result = "unreadable"
 	unwritten  result = "unwritten" // accepted, but its conversion could not be kept
+	skipped    result = "skipped"   // not read, for its conversion is there already
 )
 
 // outcome is what became of an input.
@@ -41,11 +42,14 @@ type outcome struct {
 	message *packet.Packet
 	// content is the conversion that is for standard output.
 	content []byte
+	// staged is the file that holds the conversion until its turn has come.
+	staged string
 	// output is the file that holds the conversion.
 	output string
 }
 
-// fail makes an outcome one of a file that could not be read or written.
+// fail makes an outcome one of a packet that is refused, or of a file that could not
+// be read or written.
 func (o *outcome) fail(r result, f *packetv1.Finding) {
 	o.result, o.message = r, nil
 	o.findings = append(o.findings, f)
@@ -55,6 +59,7 @@ func (o *outcome) fail(r result, f *packetv1.Finding) {
 // packetReader reads and judges packets. Many goroutines may use it at once.
 type packetReader struct {
 	codec *packet.Codec
+	limit int64 // largest packet in bytes
 	stdin io.Reader
 	from  exchangev1.Format   // unspecified: as the content says
 	typ   packetv1.PacketType // unspecified: as the content says
@@ -90,6 +95,10 @@ func (r *packetReader) decode(ctx context.Context, in input) (*outcome, error) {
 		o.fail(unreadFile, in.problem)
 		return o, nil
 	}
+	if in.size > r.limit {
+		o.fail(refused, tooLarge(in.size, r.limit))
+		return o, nil
+	}
 	content, err := r.content(ctx, in)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -98,8 +107,8 @@ func (r *packetReader) decode(ctx context.Context, in input) (*outcome, error) {
 		o.fail(unreadFile, unreadable(err))
 		return o, nil
 	}
-	if o.bytes = int64(len(content)); o.bytes > maxFile {
-		o.fail(unreadFile, tooLarge())
+	if o.bytes = int64(len(content)); o.bytes > r.limit {
+		o.fail(refused, longerThan(r.limit))
 		return o, nil
 	}
 	o.message, err = r.judge(o, content)
@@ -153,7 +162,7 @@ func (r *packetReader) content(ctx context.Context, in input) ([]byte, error) {
 		open = func() (io.ReadCloser, error) { return io.NopCloser(r.stdin), nil }
 	}
 	if !in.stream {
-		return readAll(ctx, open, in.size)
+		return readAll(ctx, open, in.size, r.limit)
 	}
 	type all struct {
 		content []byte
@@ -161,7 +170,7 @@ func (r *packetReader) content(ctx context.Context, in input) ([]byte, error) {
 	}
 	done := make(chan all, 1)
 	go func() {
-		content, err := readAll(ctx, open, 0)
+		content, err := readAll(ctx, open, 0, r.limit)
 		done <- all{content, err}
 	}()
 	select {
@@ -172,14 +181,14 @@ func (r *packetReader) content(ctx context.Context, in input) ([]byte, error) {
 	}
 }
 
-func readAll(ctx context.Context, open func() (io.ReadCloser, error), size int64) ([]byte, error) {
+func readAll(ctx context.Context, open func() (io.ReadCloser, error), size, limit int64) ([]byte, error) {
 	opened, err := open()
 	if err != nil {
 		return nil, err
 	}
 	defer opened.Close() //nolint:errcheck // only read
-	content := bytes.NewBuffer(make([]byte, 0, min(size, maxFile)+bytes.MinRead))
-	_, err = content.ReadFrom(io.LimitReader(interruptible{ctx, opened}, maxFile+1))
+	content := bytes.NewBuffer(make([]byte, 0, min(size, limit)+bytes.MinRead))
+	_, err = content.ReadFrom(io.LimitReader(interruptible{ctx, opened}, limit+1))
 	return content.Bytes(), err
 }
 
@@ -196,9 +205,12 @@ func (i interruptible) Read(p []byte) (int, error) {
 	return i.Reader.Read(p)
 }
 
+// maxFile bounds what is read of a file that a command needs as a whole.
+const maxFile = 256 << 20
+
 // readFile reads a file that a command needs as a whole, or standard input for "-".
 func readFile(cmd *cobra.Command, file string) ([]byte, error) {
-	r := packetReader{stdin: cmd.InOrStdin()}
+	r := packetReader{stdin: cmd.InOrStdin(), limit: maxFile}
 	content, err := r.content(cmd.Context(), input{name: file, stream: true})
 	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		err = at.Err // it is named here

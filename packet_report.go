@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
@@ -71,6 +72,9 @@ func (r *textReporter) counts(t *tally) string {
 	if t.Unwritten > 0 {
 		line += say.sprintf(say.of(", %d không ghi được", ", %d not written"), t.Unwritten)
 	}
+	if t.Skipped > 0 {
+		line += say.sprintf(say.of(", %d bỏ qua", ", %d skipped"), t.Skipped)
+	}
 	return line
 }
 
@@ -81,13 +85,15 @@ type jsonReporter struct {
 }
 
 type outcomeObject struct {
-	File     string          `json:"file"`
-	Type     string          `json:"type"`
-	Format   string          `json:"format"`
-	Bytes    int64           `json:"bytes"`
-	Result   result          `json:"result"`
-	Output   string          `json:"output,omitempty"`
-	Findings []findingObject `json:"findings"`
+	File        string          `json:"file"`
+	FileBytes   []byte          `json:"file_bytes,omitempty"`
+	Type        string          `json:"type"`
+	Format      string          `json:"format"`
+	Bytes       int64           `json:"bytes"`
+	Result      result          `json:"result"`
+	Output      string          `json:"output,omitempty"`
+	OutputBytes []byte          `json:"output_bytes,omitempty"`
+	Findings    []findingObject `json:"findings"`
 }
 
 type findingObject struct {
@@ -105,8 +111,8 @@ type findingObject struct {
 
 func (r *jsonReporter) outcome(o *outcome) error {
 	line := outcomeObject{
-		File: o.input.name, Type: knownTypeWord(o.typ), Format: formatWord(o.format), Bytes: o.bytes,
-		Result: o.result, Output: o.output, Findings: make([]findingObject, 0, len(o.findings)),
+		File: o.input.name, FileBytes: unspeakable(o.input.name), Type: knownTypeWord(o.typ), Format: formatWord(o.format), Bytes: o.bytes,
+		Result: o.result, Output: o.output, OutputBytes: unspeakable(o.output), Findings: make([]findingObject, 0, len(o.findings)),
 	}
 	for _, f := range o.findings {
 		line.Findings = append(line.Findings, findingObject{
@@ -116,6 +122,15 @@ func (r *jsonReporter) outcome(o *outcome) error {
 		})
 	}
 	return r.write(line)
+}
+
+// unspeakable returns the bytes of a name that is not UTF-8, which no JSON string
+// can hold; nil of others.
+func unspeakable(name string) []byte {
+	if utf8.ValidString(name) {
+		return nil
+	}
+	return []byte(name)
 }
 
 func (r *jsonReporter) summary(t *tally) error {
@@ -133,8 +148,26 @@ func (r *jsonReporter) write(value any) error {
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	_, err := r.to.Write(line.Bytes())
+	_, err := r.to.Write(harmless(line.Bytes()))
 	return err
+}
+
+// harmless returns the same JSON without characters that could command a terminal:
+// encoding/json escapes only some of them.
+func harmless(encoded []byte) []byte {
+	raw := func(r rune) bool { return r >= 0x7F && commands(r) }
+	if bytes.IndexFunc(encoded, raw) < 0 {
+		return encoded
+	}
+	escaped := make([]byte, 0, len(encoded)+64)
+	for _, r := range string(encoded) {
+		if raw(r) {
+			escaped = fmt.Appendf(escaped, "\\u%04x", r)
+		} else {
+			escaped = utf8.AppendRune(escaped, r)
+		}
+	}
+	return escaped
 }
 
 // printFindings prints a line for each finding, all of a file at once.

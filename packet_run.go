@@ -19,6 +19,8 @@ type packetRun struct {
 	reporter reporter
 	progress *progress
 	content  io.Writer // of conversions that are not for files
+	limit    int64     // largest packet in bytes
+	settle   func(*outcome)
 	tally    tally
 	quiet    bool // nothing to sum up
 }
@@ -37,15 +39,17 @@ func newPacketRun(cmd *cobra.Command, options packetOptions, to reportsTo) (*pac
 	if err != nil {
 		return nil, err
 	}
-	return &packetRun{reporter: r, progress: bar, content: bar.above(cmd.OutOrStdout())}, nil
+	return &packetRun{
+		reporter: r, progress: bar, content: bar.above(cmd.OutOrStdout()), limit: int64(options.contentBytes), settle: func(*outcome) {},
+	}, nil
 }
 
 // over runs work over the inputs. It returns errRefused or errIncomplete where
 // all has been said.
 func (r *packetRun) over(ctx context.Context, inputs []input, work func(context.Context, input) (*outcome, error)) error {
 	started := time.Now()
-	r.progress.start(inputs)
-	err := judgeInOrder(ctx, inputs, work, r)
+	r.progress.start(inputs, r.limit)
+	err := judgeInOrder(ctx, inputs, r.limit, work, r)
 	r.progress.hide()
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", errIncomplete, err)
@@ -65,8 +69,9 @@ func (r *packetRun) over(ctx context.Context, inputs []input, work func(context.
 	return nil
 }
 
-// outcome tells one, and counts it.
+// outcome settles one, counts it, and tells it.
 func (r *packetRun) outcome(o *outcome) error {
+	r.settle(o)
 	r.tally.add(o)
 	r.progress.advance(o.input)
 	if err := r.reporter.outcome(o); err != nil {
@@ -93,6 +98,7 @@ type tally struct {
 	Refused              int     `json:"refused"`
 	Unreadable           int     `json:"unreadable"`
 	Unwritten            int     `json:"unwritten"`
+	Skipped              int     `json:"skipped"`
 	Errors               int     `json:"errors"`
 	Warnings             int     `json:"warnings"`
 	Bytes                int64   `json:"bytes"`
@@ -123,6 +129,8 @@ func (t *tally) add(o *outcome) {
 		t.Unreadable++
 	case unwritten:
 		t.Unwritten++
+	case skipped:
+		t.Skipped++
 	}
 }
 

@@ -116,13 +116,14 @@ func packetTypes(words []string) ([]packetv1.PacketType, error) {
 	return types, nil
 }
 
-// printAll prints what was made, unless that failed.
+// printAll prints what was made, unless that failed. Output that cannot be written is
+// errIncomplete.
 func printAll(cmd *cobra.Command, content []byte, err error) error {
 	if err != nil {
 		return err
 	}
 	if _, err := cmd.OutOrStdout().Write(content); err != nil {
-		return fmt.Errorf("write: %w", err)
+		return fmt.Errorf("%w: write: %w", errIncomplete, err)
 	}
 	return nil
 }

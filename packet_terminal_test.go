@@ -8,12 +8,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 )
@@ -184,21 +188,87 @@ func TestInterruptedRunsEndAtOnce(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedConversionLeavesNothingHalfWritten(t *testing.T) {
+// TestAnInterruptedConversionIsTakenUpAgain: what is there was told and counted, and
+// what was finished before its turn is not there.
+func TestAnInterruptedConversionIsTakenUpAgain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
 	lay(t, dir, map[string]string{"a.xml": loose(t), "c.xml": loose(t)})
 	held(t, filepath.Join(dir, "b"))
-	p := startPacket(t, dir, "convert", "--to", "json", "--lang", "en", "--out", "out", "a.xml", "b")
+	p := startPacket(t, dir, "convert", "--to", "json", "--lang", "en", "--out", "out", "a.xml", "b", "c.xml")
 	if first, err := p.stdout.ReadString('\n'); err != nil || !strings.Contains(first, "a.xml") {
 		t.Fatalf("%q, %v", first, err)
 	}
-	code, _ := p.end(t, syscall.SIGINT)
-	if code != 2 || !strings.HasPrefix(p.stderr.String(), "interrupted after 1 of 2 files: 1 file: 1 converted") {
-		t.Errorf("exit code %d, %q", code, p.stderr.String())
+	for len(filesIn(t, out)) < 2 { // c.xml is on its way
+		if t.Context().Err() != nil {
+			t.Fatal("c.xml is not converted while b is waited for")
+		}
 	}
-	if made := filesIn(t, filepath.Join(dir, "out")); len(made) != 1 || made[0] != "a.json" {
-		t.Errorf("left are %v", made)
+	code, rest := p.end(t, syscall.SIGINT)
+	if code != 2 || !strings.HasPrefix(p.stderr.String(), "interrupted after 1 of 3 files: 1 file: 1 converted") || strings.Contains(rest, "c.xml") {
+		t.Errorf("exit code %d, %q, %q", code, p.stderr.String(), rest)
+	}
+	if made := filesIn(t, out); !slices.Equal(made, []string{"a.json"}) {
+		t.Fatalf("left are %v", made)
+	}
+	lay(t, out, map[string]string{"a.json": "as it was left"})
+	again := lienthong(t, "", "packet", "convert", "--to", "json", "--format", "json", "--skip-existing", "--out", out, filepath.Join(dir, "a.xml"), filepath.Join(dir, "c.xml"))
+	files, sum := toldIn(t, again.stdout)
+	if again.code != 0 || files[0].Result != "skipped" || files[0].Output != filepath.Join(out, "a.json") || files[1].Result != "accepted" ||
+		sum.Skipped != 1 || sum.Accepted != 1 || sum.Bytes != files[1].Bytes {
+		t.Errorf("taken up again, exit code %d:\n%s", again.code, again.stdout)
+	}
+	if kept := read(t, filepath.Join(out, "a.json")); kept != "as it was left" || !strings.Contains(read(t, filepath.Join(out, "c.json")), "DocumentId") {
+		t.Errorf("what was there has become %q; or c.json is not whole", kept)
+	}
+}
+
+// TestNothingIsForetoldOfARunThatStandsStill: until then the time that is left shrinks.
+func TestNothingIsForetoldOfARunThatStandsStill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	lay(t, dir, map[string]string{"a.xml": sampleOf(t, "survey.xml"), "c.xml": ""})
+	if err := os.Truncate(filepath.Join(dir, "c.xml"), 64<<20); err != nil { // most of what there is to do
+		t.Fatal(err)
+	}
+	letGo := held(t, filepath.Join(dir, "b"))
+	cmd, screen := onTerminal(t, 100, "packet", "validate", "--content-bytes", "67108864", filepath.Join(dir, "a.xml"), filepath.Join(dir, "b"), filepath.Join(dir, "c.xml"))
+	const still = "]" + clear
+	printed := untilShown(t, screen, " left"+clear) // so that there was something to foretell
+	printed += untilShown(t, screen, still+"Checking 1/3   0% [")
+	letGo("<MVotes/>")
+	_, _ = io.ReadAll(screen) // ends with an error when the terminal is closed
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("ended with %v", err)
+	}
+	last := time.Duration(math.MaxInt64)
+	for _, told := range regexp.MustCompile(`1/3 .* (\d+):(\d+) left`).FindAllStringSubmatch(strings.ReplaceAll(printed, "\r", "\n"), -1) {
+		left, err := time.ParseDuration(told[1] + "m" + told[2] + "s")
+		if err != nil || left > last {
+			t.Errorf("after %v, %v are left (%v) though nothing was done", last, left, err)
+		}
+		last = left
+	}
+}
+
+// A terminal that does not know how wide it is shows no progress.
+func TestNoProgressWithoutRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	lay(t, dir, map[string]string{"a.xml": sampleOf(t, "survey.xml"), "bad.xml": sampleOf(t, "bad-statistic.xml")})
+	letGo, letGoWide := held(t, filepath.Join(dir, "pipe")), held(t, filepath.Join(dir, "wide"))
+	cmd, screen := onTerminal(t, 0, "packet", "validate", filepath.Join(dir, "a.xml"), filepath.Join(dir, "pipe"), filepath.Join(dir, "bad.xml"))
+	wide, wideScreen := onTerminal(t, 100, "packet", "validate", filepath.Join(dir, "a.xml"), filepath.Join(dir, "wide"))
+	untilShown(t, wideScreen, "Checking 1/2") // so that it had time to show something, too
+	letGo("<MVotes/>")
+	letGoWide("<MVotes/>")
+	_, _ = io.ReadAll(wideScreen)    // ends with an error when the terminal is closed
+	_ = wide.Wait()                  // is refused
+	printed, _ := io.ReadAll(screen) // ends with an error when the terminal is closed
+	_ = cmd.Wait()                   // the exit code tells
+	if cmd.ProcessState.ExitCode() != 1 || bytes.ContainsRune(printed, '\x1b') || !bytes.Contains(printed, []byte("3 files: ")) {
+		t.Errorf("exit code %d, printed %q", cmd.ProcessState.ExitCode(), printed)
 	}
 }
 
@@ -218,6 +288,7 @@ func startPacket(t *testing.T, dir string, args ...string) *packetProcess {
 	}
 	p := &packetProcess{cmd: exec.CommandContext(context.WithoutCancel(t.Context()), path, append([]string{"packet"}, args...)...)}
 	p.cmd.Dir, p.cmd.Stderr = dir, &p.stderr
+	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=4") // what comes after what is waited for is read
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

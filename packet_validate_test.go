@@ -56,13 +56,15 @@ func loose(t *testing.T) string {
 
 // told is a line of --format json.
 type told struct {
-	File     string
-	Type     string
-	Format   string
-	Bytes    int
-	Result   string
-	Output   string
-	Findings []struct {
+	File        string
+	FileBytes   []byte `json:"file_bytes"`
+	Type        string
+	Format      string
+	Bytes       int
+	Result      string
+	Output      string
+	OutputBytes []byte `json:"output_bytes"`
+	Findings    []struct {
 		Severity, Field, Rule, Sent, Understood, Message string
 		Line, Column                                     int
 		MessageVI                                        string `json:"message_vi"`
@@ -72,12 +74,13 @@ type told struct {
 
 // summed is the last line of --format json.
 type summed struct {
-	Type                                                                     string
-	Complete                                                                 bool
-	Files, Accepted, Refused, Unreadable, Unwritten, Errors, Warnings, Bytes int
-	AcceptedWithWarnings                                                     int `json:"accepted_with_warnings"`
-	Seconds                                                                  float64
-	MegabytesPerSecond                                                       float64 `json:"megabytes_per_second"`
+	Type                                            string
+	Complete                                        bool
+	Files, Accepted, Refused, Unreadable, Unwritten int
+	Skipped, Errors, Warnings, Bytes                int
+	AcceptedWithWarnings                            int `json:"accepted_with_warnings"`
+	Seconds                                         float64
+	MegabytesPerSecond                              float64 `json:"megabytes_per_second"`
 }
 
 // toldIn reads JSON Lines; a member that is not documented fails the test.
@@ -191,7 +194,7 @@ func TestValidateEndsWithACodeAndASummary(t *testing.T) {
 	})
 	large, err := os.Create(filepath.Join(dir, "large.xml"))
 	if err == nil {
-		err = errors.Join(large.Truncate(256<<20+1), large.Close()) // takes no room
+		err = errors.Join(large.Truncate(16<<30), large.Close()) // takes no room
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +219,11 @@ func TestValidateEndsWithACodeAndASummary(t *testing.T) {
 		{"what was sent is told", "DIR/bad", "", 1, `MStatistic\.Month: must be from 1 to 12 .*; sent "13"\n`, ``},
 		{"one is not there", "DIR/gone.xml DIR/good", "", 2, `^$`, `(?s)gone\.xml: error: cannot be read: no such file or directory\n3 files: 2 accepted, 0 refused, 1 unreadable`},
 		{"one is not there, others are refused", "DIR/bad DIR/gone.xml", "", 2, `bad/a\.xml`, `1 refused, 1 unreadable`},
-		{"one is too large", "DIR/large.xml", "", 2, `^$`, `large\.xml: error: cannot be read: larger than the 256 MiB allowed\n`},
+		{"one is too large", "DIR/large.xml", "", 1, `large\.xml:1:1: error: the packet has 17179869184 bytes; at most 16777216 are allowed\n$`, `1 refused`},
+		{"one is too large, in Vietnamese", "--lang vi DIR/large.xml", "", 1, `: lỗi: gói tin có 17179869184 byte; cho phép tối đa 16777216 byte\n$`, ``},
+		{"one has no end", "--content-bytes 1024 /dev/zero", "", 1, `zero:1:1: error: the packet has more than 1024 bytes; at most 1024 are allowed\n$`, ``},
+		{"a size too small for any", "--content-bytes 1023 DIR/good", "", 2, `^$`, `--content-bytes 1023: 1024 to 1073741824 are allowed`},
+		{"a size no hub has", "--content-bytes 1073741825 DIR/good", "", 2, `^$`, `--content-bytes 1073741825: 1024 to`},
 		{"a link to itself", "--lang vi DIR/itself.xml", "", 2, `^$`, `itself\.xml: lỗi: không đọc được: `},
 		{"a directory without packets", "DIR/empty", "", 2, `^$`, `empty: error: the directory holds no packets: looked for \*\.xml, \*\.json\n`},
 		{"a directory without packets of a format", "--from json DIR/bad", "", 2, `^$`, `looked for \*\.json\n`},

@@ -46,13 +46,19 @@ type Config struct {
 }
 
 // Defaults for what a Config leaves out.
+// How large a packet may be, in bytes, where nothing else is said, and what may be
+// said.
 const (
-	DefaultName         = "lienthong"
-	DefaultGRPC         = "127.0.0.1:8443"
-	DefaultHTTP         = "127.0.0.1:8444"
-	DefaultWeb          = "127.0.0.1:8080"
-	defaultContentBytes = 16 << 20
-	maxContentBytes     = 1 << 30
+	DefaultContentBytes = 16 << 20
+	MinContentBytes     = 1 << 10
+	MaxContentBytes     = 1 << 30
+)
+
+const (
+	DefaultName = "lienthong"
+	DefaultGRPC = "127.0.0.1:8443"
+	DefaultHTTP = "127.0.0.1:8444"
+	DefaultWeb  = "127.0.0.1:8080"
 )
 
 // ReadConfig reads a YAML file over the given config: what the file names wins.
@@ -91,10 +97,10 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.ContentBytes == 0 {
-		c.ContentBytes = defaultContentBytes
+		c.ContentBytes = DefaultContentBytes
 	}
-	if c.ContentBytes < 1024 || c.ContentBytes > maxContentBytes {
-		return c, fmt.Errorf("content_bytes %d: 1024 to %d are allowed", c.ContentBytes, maxContentBytes)
+	if c.ContentBytes < MinContentBytes || c.ContentBytes > MaxContentBytes {
+		return c, fmt.Errorf("content_bytes %d: %d to %d are allowed", c.ContentBytes, MinContentBytes, MaxContentBytes)
 	}
 	if slices.Contains(c.Hosts, "") {
 		return c, errors.New("hosts: a host name or IP address is empty")

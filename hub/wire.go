@@ -85,7 +85,7 @@ func (h *Hub) wireServices(context.Context) error {
 // envelopes, which nobody writes to once they are there: it is not copied.
 func (h *Hub) wireExchange(validator protovalidate.Validator) error {
 	var err error
-	limits := packet.Options{ContentBytes: maxContentBytes, TextBytes: maxContentBytes, Shared: true}
+	limits := packet.Options{ContentBytes: MaxContentBytes, TextBytes: MaxContentBytes, Shared: true}
 	if h.liberal, err = packet.NewCodec(limits); err != nil {
 		return fmt.Errorf("codec: %w", err)
 	}

@@ -165,3 +165,13 @@ func TestNamesAreBounded(t *testing.T) {
 		t.Errorf("a name of 256 bytes: %v %v", err, findingsOf(err))
 	}
 }
+
+// TestCommentsAreNoText: they take no room in the packet.
+func TestCommentsAreNoText(t *testing.T) {
+	t.Parallel()
+	m := &packetv1.MResult{}
+	content := "<MResult><Message>a&amp;<!--" + strings.Repeat("x", 1<<16) + "-->b<![CDATA[<c]]>&lt;<!-- -->\r\nd</Message></MResult>"
+	if _, err := newCodec(t).DecodeMessage(m, xmlFormat, []byte(content)); err != nil || m.GetMessage() != "a&b<c<\nd" {
+		t.Errorf("got %q %v", m.GetMessage(), err)
+	}
+}

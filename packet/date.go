@@ -213,7 +213,7 @@ func isNullDate(s string) bool {
 	if len(s) < 8 || s[0] != '0' || len(s) > 40 {
 		return false
 	}
-	if at := strings.IndexByte(s, 'T'); at >= 0 {
+	if at := strings.IndexAny(s, "T "); at >= 0 {
 		if zone := strings.IndexAny(s[at:], "+-Z"); zone >= 0 {
 			s = s[:at+zone]
 		}

@@ -141,7 +141,7 @@ func (p *page) limits() {
 		{p.in(text{"Name of an element, member or attribute", "Tên của phần tử, thành phần hoặc thuộc tính"}), strconv.Itoa(maxNameBytes) + p.in(text{" bytes", " byte"}), p.in(text{"the reader", "bên đọc"}), code(ruleName)},
 	})
 	p.say(text{
-		"The reader is the library and `lienthong packet`: by default it takes " + size(defaultTextBytes/4*3) + " of an attachment, and the format's bound is reached only by who sets its limits higher. A hub has limits of its own: by default it accepts packets of up to 16 MiB, so some 12 MiB of attachments, and its operator may set another size (`content_bytes` in its file, up to 1 GiB).",
-		"Bên đọc là thư viện và `lienthong packet`: theo mặc định nhận tệp đính kèm đến " + size(defaultTextBytes/4*3) + "; chỉ đạt đến giới hạn của định dạng khi đặt các giới hạn của bên đọc cao hơn. Trục có giới hạn riêng: theo mặc định tiếp nhận gói tin đến 16 MiB, tức khoảng 12 MiB tệp đính kèm; đơn vị vận hành có thể đặt mức khác (`content_bytes` trong tệp cấu hình, đến 1 GiB).",
+		"The reader is the library: by default it takes " + size(defaultTextBytes/4*3) + " of an attachment, and the format's bound is reached only by who sets its limits higher. A hub has limits of its own: by default it accepts packets of up to 16 MiB, so some 12 MiB of attachments, and its operator may set another size (`content_bytes` in its file, up to 1 GiB); `lienthong packet` takes as much as a hub does by default, or `--content-bytes`.",
+		"Bên đọc là thư viện: theo mặc định nhận tệp đính kèm đến " + size(defaultTextBytes/4*3) + "; chỉ đạt đến giới hạn của định dạng khi đặt các giới hạn của bên đọc cao hơn. Trục có giới hạn riêng: theo mặc định tiếp nhận gói tin đến 16 MiB, tức khoảng 12 MiB tệp đính kèm; đơn vị vận hành có thể đặt mức khác (`content_bytes` trong tệp cấu hình, đến 1 GiB); `lienthong packet` theo mặc định nhận gói tin lớn như trục, hoặc theo `--content-bytes`.",
 	})
 }

@@ -248,7 +248,7 @@ func (j *jsonReader) leaf(where *stray, u *packetv1.UnknownElement) {
 	case formNull:
 		u.Kind, u.Text = packetv1.UnknownElement_KIND_NULL, ""
 	default:
-		if !legal(v.text) {
+		if len(v.text) <= j.options.TextBytes && !legal(v.text) { // of a longer one, only the beginning was read
 			j.refuse(locus{stray: where}, offset, remark{rule: ruleCharacter, text: textCharacter()})
 		}
 	}

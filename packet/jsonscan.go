@@ -279,7 +279,7 @@ func (s *jsonScanner) scalar() scalar {
 	}{
 		{"true", formBoolean}, {"false", formBoolean}, {"null", formNull},
 		// No JSON, but what programs write for 0/0.
-		{"NaN", formNumber}, {"nan", formNumber}, {"Infinity", formNumber}, {"inf", formNumber},
+		{"NaN", formNumber}, {"nan(ind)", formNumber}, {"nan", formNumber}, {"Infinity", formNumber}, {"inf", formNumber},
 	} {
 		if strings.HasPrefix(s.text[s.at:], word.text) && !isWordAt(s.text, s.at+len(word.text)) {
 			s.at += len(word.text)

@@ -49,7 +49,7 @@ func textNear(parent, closest string) liberty {
 func textWrapped(item, list string) liberty {
 	t := text{"lists are written without a wrapper: " + list + " is repeated for each " + item + ", and holds its elements",
 		"danh sách được viết không có phần tử bao ngoài: lặp lại " + list + " cho từng " + item + ", bên trong là các phần tử của nó"}
-	return liberty{t, t}
+	return liberty{text{t.en + "; it is kept and handed on", t.vi + "; được giữ nguyên và chuyển tiếp"}, t}
 }
 
 // textBlank says of a text that has to say something that it says nothing.

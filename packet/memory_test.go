@@ -98,6 +98,28 @@ func TestRefusingTakesNoMoreMemoryThanReading(t *testing.T) { //nolint:parallelt
 	}
 }
 
+// TestTextBetweenElementsTakesNoMemory: of elements in elements, each of which begins
+// with a reference, no more is held than of any others.
+func TestTextBetweenElementsTakesNoMemory(t *testing.T) { //nolint:paralleltest // it counts what is allocated anywhere
+	const deep, size = 28, 4 << 20
+	opening, closing := "", ""
+	for i := range deep {
+		name := "x" + strings.Repeat("i", i)
+		opening, closing = opening+"<"+name+">&amp;", "</"+name+">"+closing
+	}
+	content := []byte("<MResult>" + opening + strings.Repeat("a", size) + closing + "</MResult>")
+	codec := newCodec(t)
+	got := allocated(t, func() error {
+		if _, err := codec.DecodeMessage(&packetv1.MResult{}, xmlFormat, content); err == nil {
+			t.Error("text between elements was taken")
+		}
+		return nil
+	})
+	if got > 3*size { // the reader's copy, and the innermost text
+		t.Errorf("%d bytes take %d; want at most %d", len(content), got, 3*size)
+	}
+}
+
 // TestManyFindingsTakeLittleMemory: whoever sends what is wrong ten thousand times, as
 // deep as can be, does not make the hub work a thousand times as much.
 func TestManyFindingsTakeLittleMemory(t *testing.T) { //nolint:paralleltest // it counts what is allocated anywhere

@@ -282,7 +282,7 @@ func (r *reading) begin(fr *frame, f *field, offset int) (at int, ok bool) {
 func (r *reading) keep(fr *frame, u *packetv1.UnknownElement, offset int) {
 	t := textUnknown(fr.table.name)
 	switch closest := r.closest(fr.table, u.GetName()); {
-	case fr.step > 0 && strings.EqualFold(u.GetName(), fr.table.name):
+	case fr.step > 0 && (strings.EqualFold(u.GetName(), fr.table.name) || strings.EqualFold(u.GetName(), r.fieldAt(fr.step).name)):
 		t = textWrapped(fr.table.name, r.fieldAt(fr.step).name)
 	case !fr.table.keeps:
 		t = textIgnored(fr.table.name)
@@ -299,7 +299,7 @@ func (r *reading) keep(fr *frame, u *packetv1.UnknownElement, offset int) {
 // closest returns the name of a message that may have been meant by another; empty
 // where none is close, and once many were looked for: it takes time.
 func (r *reading) closest(m *message, name string) string {
-	const most = 20
+	const most, slips = 20, 2
 	if r.searched++; r.searched > most {
 		return ""
 	}
@@ -310,7 +310,7 @@ func (r *reading) closest(m *message, name string) string {
 			closest, least = f.name, d
 		}
 	}
-	if least > len(closest)/4 {
+	if least > slips || len(name) <= 2*slips {
 		return ""
 	}
 	return closest

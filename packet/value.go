@@ -99,13 +99,13 @@ func (r *reading) spelling(at int, form form, sent, understood string) text {
 	unquoted := r.json && form == formText && (f.kind == kindInteger || f.kind == kindBoolean)
 	t := textSpelling(f)
 	switch {
+	case r.json && f.kind == kindText && form == formNumber:
+		t.refused = textQuoted()
 	case r.personal(at):
 	case unquoted:
 		t.refused = textUnquoted(understood)
 	case sent != understood:
 		t.refused = mustBeWritten(understood)
-	case r.json && f.kind == kindText:
-		t.refused = textQuoted()
 	}
 	return r.say(t)
 }

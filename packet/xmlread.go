@@ -54,6 +54,10 @@ func (x *xmlReader) ended() {
 func (x *xmlReader) root(s *message, t xmlToken) bool {
 	x.steps[0].offset = t.offset
 	name := x.local(0, t)
+	if x.scan.defect != nil {
+		x.ended()
+		return false
+	}
 	if len(x.scan.attributes) > 0 {
 		x.attributes(locus{})
 	}
@@ -311,6 +315,9 @@ func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
 				g.add(t, x.scan.text[x.scan.at:])
 			}
 		case xmlStart:
+			if len(u.Children) == 0 {
+				g = gathered{limit: x.options.TextBytes} // of an element with elements, no text is kept
+			}
 			u.Children = append(u.Children, x.unknown(where.inside(x.local(where.step, t))))
 		case xmlEnd:
 			if u.Text = g.text(); len(u.Children) > 0 {

@@ -49,15 +49,35 @@ func (g *gathered) add(t xmlToken, rest string) {
 		return
 	}
 	if g.several.Len() == 0 {
-		end := strings.Index(rest, "</")
-		if end < 0 {
-			end = len(rest)
-		}
-		g.several.Grow(min(len(g.one)+unixSize(t.text)+unixSize(rest[:end]), g.limit+1))
+		g.several.Grow(min(len(g.one)+unixSize(t.text)+textAhead(rest), g.limit+1))
 		g.write(g.one)
 		g.one = ""
 	}
 	g.expand(t)
+}
+
+// textAhead returns how long the text before the next tag is, at most.
+func textAhead(rest string) int {
+	size := 0
+	for {
+		end := strings.IndexByte(rest, '<')
+		if end < 0 {
+			return size + len(rest)
+		}
+		size += unixSize(rest[:end])
+		rest = rest[end:]
+		section, isCDATA := strings.CutPrefix(rest, "<![CDATA[")
+		_, isComment := strings.CutPrefix(rest, "<!--")
+		switch {
+		case isCDATA:
+			text, after, _ := strings.Cut(section, "]]>")
+			size, rest = size+unixSize(text), after
+		case isComment:
+			_, rest, _ = strings.Cut(rest[len("<!--"):], "-->")
+		default:
+			return size
+		}
+	}
 }
 
 // text returns what was gathered.

@@ -7,6 +7,8 @@ package admin
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"sync"
 
 	enrolmentv1 "github.com/lienthong/lienthong/gen/lienthong/enrolment/v1"
 	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
@@ -50,6 +52,7 @@ type RegistryService struct {
 	registryv1.UnimplementedRegistryServiceServer
 	registry Registry
 	changes  changes
+	updates  sync.Mutex // of nodes: what is logged as before is what was there
 }
 
 // NewRegistryService returns the service. Caller says who makes a call, as
@@ -86,16 +89,31 @@ func (s *RegistryService) IssueToken(ctx context.Context, req *registryv1.IssueT
 	return answer, err
 }
 
-// UpdateNode implements RegistryService. A description may name people: that there is
-// another one stands in the log, not what it says.
+// UpdateNode implements RegistryService. What leaves a node as it was is not logged. A
+// description may name people: that there is another one stands in the log, not what
+// it says.
 func (s *RegistryService) UpdateNode(ctx context.Context, req *registryv1.UpdateNodeRequest) (*registryv1.UpdateNodeResponse, error) {
-	answer, err := s.registry.UpdateNode(ctx, req)
-	attrs := []slog.Attr{slog.String("node", req.GetId()), slog.Bool("description", req.Description != nil)}
-	if req.Strict != nil {
-		attrs = append(attrs, slog.Bool("strict", req.GetStrict()))
+	s.updates.Lock()
+	defer s.updates.Unlock()
+	before, err := s.registry.ListNodes(ctx, &registryv1.ListNodesRequest{})
+	if err != nil {
+		return nil, err
 	}
-	s.changes.log(ctx, "update node", err, attrs...)
-	return answer, err
+	answer, err := s.registry.UpdateNode(ctx, req)
+	if err != nil {
+		s.changes.log(ctx, "update node", err, slog.String("node", req.GetId()))
+		return nil, err
+	}
+	now := answer.GetNode()
+	var was *registryv1.Node
+	if i := slices.IndexFunc(before.GetNodes(), func(n *registryv1.Node) bool { return n.GetId() == now.GetId() }); i >= 0 {
+		was = before.GetNodes()[i]
+	}
+	if described := was.GetDescription() != now.GetDescription(); described || was.GetStrict() != now.GetStrict() {
+		s.changes.log(ctx, "update node", nil, slog.String("node", now.GetId()), slog.Bool("description", described),
+			slog.Bool("strict_before", was.GetStrict()), slog.Bool("strict", now.GetStrict()))
+	}
+	return answer, nil
 }
 
 // ListNodes implements RegistryService.

@@ -121,8 +121,14 @@ func TestStrictNodes(t *testing.T) {
 	}
 	wantIn(t, h.log.String(),
 		`change="create node" by=admin:an node=G22/portal kind=NODE_KIND_PORTAL strict=true`,
-		`msg="registry changed" change="update node" by=admin:an node=H41/motcua description=false strict=true`,
-		`change="update node" by=admin:an node=G22/portal description=true strict=false`)
+		`msg="registry changed" change="update node" by=admin:an node=H41/motcua description=false strict_before=false strict=true`,
+		`change="update node" by=admin:an node=H41/motcua description=true strict_before=true strict=true`,
+		`change="update node" by=admin:an node=G22/portal description=false strict_before=true strict=false`)
+	if n := strings.Count(h.log.String(), `change="update node" by=admin:an node=H41/motcua`); n != 3 {
+		t.Errorf("%d changes of H41/motcua are logged; want the 3 that changed something:\n%s", n, h.log.String())
+	}
+	h.refused("node", "set", "H41/nobody", "--strict")
+	wantIn(t, h.log.String(), `msg="registry not changed" change="update node" by=admin:an node=H41/nobody code=NotFound`)
 }
 
 // Where the hub itself is strict, that is said wherever a node's reading is.

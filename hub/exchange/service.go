@@ -139,11 +139,13 @@ type Service struct {
 	caller       func(context.Context) (string, bool)
 	validator    protovalidate.Validator
 	limits       Limits
-	clock        func() time.Time
-	logger       *slog.Logger
-	quota        *quota
-	committer    *committer
-	inboxes      *inboxes
+	// maxRecipients is how many an envelope may name, by its .proto file.
+	maxRecipients int
+	clock         func() time.Time
+	logger        *slog.Logger
+	quota         *quota
+	committer     *committer
+	inboxes       *inboxes
 }
 
 // New returns a Service.
@@ -165,8 +167,9 @@ func New(cfg Config) (*Service, error) {
 		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor,
 		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, strictHub: cfg.StrictHub, ledger: cfg.Ledger,
 		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
-		quota:   newQuota(limits),
-		inboxes: newInboxes(cfg.Store, cfg.Clock, limits),
+		maxRecipients: maxRecipients(),
+		quota:         newQuota(limits),
+		inboxes:       newInboxes(cfg.Store, cfg.Clock, limits),
 	}
 	s.committer = &committer{
 		store: cfg.Store, ledger: cfg.Ledger, clock: cfg.Clock, logger: cfg.Logger, limits: limits,

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -80,6 +81,11 @@ func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
 			fmt.Sprintf("content is %d bytes; at most %d are allowed", size, s.limits.ContentBytes),
 			fmt.Sprintf("nội dung gói tin có %d byte; cho phép tối đa %d byte", size, s.limits.ContentBytes))
 	}
+	if count, most := len(env.GetRecipients()), s.maxRecipients; count > most { // before each of them is looked at
+		return fault.New(codes.InvalidArgument, "request_invalid",
+			fmt.Sprintf("envelope.recipients: %d recipients; at most %d are allowed", count, most),
+			fmt.Sprintf("envelope.recipients: có %d nơi nhận; cho phép tối đa %d", count, most))
+	}
 	err := s.validator.Validate(env)
 	var invalid *protovalidate.ValidationError
 	switch {
@@ -89,6 +95,14 @@ func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
 		return fault.Invalid("envelope", invalid)
 	}
 	return fmt.Errorf("validate envelope: %w", err)
+}
+
+// maxRecipients returns how many recipients the rules of an envelope allow: that is
+// looked at before the rules of each, of which there may be hundreds of thousands.
+func maxRecipients() int {
+	field := (&exchangev1.Envelope{}).ProtoReflect().Descriptor().Fields().ByName("recipients")
+	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+	return int(rules.GetRepeated().GetMaxItems()) //nolint:gosec // by the .proto file
 }
 
 // admit reads the packet, checks that the sender may speak for its organisation,

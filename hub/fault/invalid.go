@@ -11,16 +11,20 @@ import (
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
-// maxTold bounds the violations that the text of a refusal says; all are findings.
-const maxTold = 5
+// So many violations the text of a refusal says, and so many are findings; of more,
+// only their number.
+const (
+	maxTold     = 5
+	maxFindings = 100
+)
 
 // Invalid returns the INVALID_ARGUMENT for a request that breaks rules of its .proto
 // file: a finding for each, in both languages, with its path below within ("" for the
 // request itself).
 func Invalid(within string, invalid *protovalidate.ValidationError) *Error {
-	findings := make([]*packetv1.Finding, 0, len(invalid.Violations))
+	var findings []*packetv1.Finding
 	var en, vi []string
-	for _, v := range invalid.Violations {
+	for _, v := range invalid.Violations[:min(len(invalid.Violations), maxFindings)] {
 		field := protovalidate.FieldPathString(v.Proto.GetField())
 		if within != "" {
 			field = strings.TrimSuffix(within+"."+field, ".")
@@ -30,7 +34,7 @@ func Invalid(within string, invalid *protovalidate.ValidationError) *Error {
 		findings = append(findings, f)
 		en, vi = append(en, field+": "+f.GetMessageEn()), append(vi, field+": "+f.GetMessageVi())
 	}
-	if more := len(findings) - maxTold; more > 0 {
+	if more := len(invalid.Violations) - maxTold; more > 0 {
 		en, vi = append(en[:maxTold], fmt.Sprintf("and %d more", more)), append(vi[:maxTold], fmt.Sprintf("và %d lỗi khác", more))
 	}
 	return New(codes.InvalidArgument, "request_invalid",

@@ -54,13 +54,26 @@ func aboutContent() about {
 	bytes := media{Schema: map[string]any{}}
 	return about{
 		vi: "Chính văn bản của gói tin: XML hoặc JSON chính thức theo Accept, nếu không thì nguyên văn của bên gửi", en: "The packet itself: official XML or JSON as Accept names one, else the sender's own bytes",
-		more: bilingual("Cho bên gửi và các bên nhận của gói tin. Nguyên văn là đúng từng byte bên gửi đã gửi, cả khi là Protobuf.",
-			"For the sender and the recipients of the packet. The sender's own bytes are as they were sent, also where they are Protobuf."),
+		more: bilingual("Cho bên gửi và các bên nhận của gói tin. Nguyên văn là đúng từng byte bên gửi đã gửi, cả khi là Protobuf; có thể được viết khác chuẩn, như khi tiếp nhận kèm cảnh báo. Muốn luôn đúng chuẩn thì nêu application/xml hoặc application/json trong Accept.",
+			"For the sender and the recipients of the packet. The sender's own bytes are as they were sent, also where they are Protobuf; they may be loosely spelt, as what was accepted with warnings is. Who names application/xml or application/json in Accept always gets the official spelling."),
 		parameters: []parameter{{Ref: refParameters + "Sequence"}},
-		content:    map[string]media{typeXML: document(), typeTextXML: document(), typeJSON: document(), typeProtobuf: bytes},
+		content:    map[string]media{typeXML: asSent(nil), typeTextXML: document(), typeJSON: asSent("object"), typeProtobuf: bytes},
 		headers:    []string{"X-LienThong-Sequence", "X-LienThong-Envelope-Id"},
 		refuses:    []int{http.StatusNotFound},
 	}
+}
+
+// asSent describes a packet as a document or in its sender's own spelling, of a type
+// of JSON where that is not nil.
+func asSent(jsonType any) media {
+	described := document()
+	loose := map[string]any{"description": bilingual("Nguyên văn của bên gửi, có thể được viết khác chuẩn", "The sender's own bytes, which may be loosely spelt")}
+	if jsonType != nil {
+		loose["type"] = jsonType
+	}
+	kinds, _ := described.Schema["anyOf"].([]any)
+	described.Schema["anyOf"] = append(kinds, loose)
+	return described
 }
 
 func aboutHealth() about {
@@ -84,7 +97,7 @@ func aboutXSD() about {
 			one("type", "Loại gói tin; không có thì tất cả", "Packet; all without it", typeWords()),
 		},
 		content: map[string]media{typeXML: {Schema: text("")}},
-		headers: []string{"ETag"}, refuses: []int{http.StatusBadRequest},
+		headers: []string{"ETag"}, refuses: []int{http.StatusBadRequest, http.StatusServiceUnavailable},
 	}
 }
 
@@ -93,6 +106,6 @@ func aboutOpenAPI() about {
 		vi: "Tài liệu này", en: "This document",
 		more:    bilingual("OpenAPI 3.1, để sinh mã cho hệ thống gọi đến.", "OpenAPI 3.1, to generate clients from."),
 		content: map[string]media{typeJSON: {Schema: map[string]any{"type": "object"}}},
-		headers: []string{"ETag"},
+		headers: []string{"ETag"}, refuses: []int{http.StatusServiceUnavailable},
 	}
 }

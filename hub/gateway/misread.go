@@ -215,7 +215,7 @@ func (r *misreading) field(path string, field protoreflect.FieldDescriptor) {
 	}
 	if token != json.Delim('[') {
 		r.skip(token)
-		r.note(at, path, "type", r.text(at), "a list is expected", "phải là một danh sách")
+		r.note(at, path, "type", r.shown(token, at, field), "a list is expected", "phải là một danh sách")
 		return
 	}
 	for i := 0; r.decoder.More() && len(r.findings) < maxMisread; i++ {
@@ -236,8 +236,17 @@ func (r *misreading) value(path string, field protoreflect.FieldDescriptor) {
 	}
 	if en, vi := wrongValue(token, field); en != "" {
 		r.skip(token)
-		r.note(at, path, "type", r.text(at), en, vi)
+		r.note(at, path, "type", r.shown(token, at, field), en, vi)
 	}
+}
+
+// shown returns a value as a refusal may repeat it: nothing of a packet, which is what
+// stands where bytes belong, and no object or list, which may hold one.
+func (r *misreading) shown(token json.Token, at int, field protoreflect.FieldDescriptor) string {
+	if _, nested := token.(json.Delim); nested || field.Kind() == protoreflect.BytesKind {
+		return ""
+	}
+	return r.text(at)
 }
 
 // wrongValue says what is expected in a field where a token is not that.

@@ -31,6 +31,9 @@ func OpenAPI() ([]byte, error) {
 	for name, schema := range described.Components.Schemas {
 		d.Components.Schemas[name] = schema
 	}
+	if err := d.acknowledgements(); err != nil {
+		return nil, err
+	}
 	for path, r := range (&gateway{}).addresses() {
 		if err := d.serve(path, r); err != nil {
 			return nil, err
@@ -82,7 +85,11 @@ func (d *openAPI) serve(path string, r route) error {
 			Responses:  map[string]response{"200": said.answer(method)},
 		}
 		if slices.Contains(said.headers, "ETag") {
-			o.Responses["304"] = response{Description: bilingual("Bên gọi đã có đúng nội dung này (If-None-Match)", "The caller has it already (If-None-Match)")}
+			o.Parameters = append(o.Parameters, parameter{Ref: refParameters + "IfNoneMatch"})
+			o.Responses["304"] = response{
+				Description: bilingual("Bên gọi đã có đúng nội dung này (If-None-Match)", "The caller has it already (If-None-Match)"),
+				Headers:     map[string]ref{"X-Request-Id": {refHeaders + "X-Request-Id"}, "ETag": {refHeaders + "ETag"}},
+			}
 		}
 		if said.takes != "" {
 			o.Body = &requestBody{Required: true, Content: official(said.takes)}
@@ -94,7 +101,7 @@ func (d *openAPI) serve(path string, r route) error {
 		if strings.HasPrefix(path, restRoot+"/") {
 			refused = "Problem"
 		}
-		o.refuse(refused, r.refusals(said, method)...)
+		o.refuse(refused, r.refusals(said)...)
 		d.add(path, method, o)
 	}
 	return nil
@@ -119,13 +126,13 @@ func (a about) answer(method string) response {
 }
 
 // refusals returns the statuses that a route refuses with.
-func (r route) refusals(said about, method string) []int {
-	statuses := append([]int{http.StatusInternalServerError}, said.refuses...)
+func (r route) refusals(said about) []int {
+	statuses := append([]int{http.StatusMethodNotAllowed, http.StatusInternalServerError}, said.refuses...)
 	if r.open {
 		return statuses
 	}
 	statuses = append(statuses, callRefusals()...)
-	if method == http.MethodPost {
+	if said.takes != "" {
 		statuses = append(statuses, bodyRefusals()...)
 	}
 	return statuses
@@ -134,7 +141,7 @@ func (r route) refusals(said about, method string) []int {
 // callRefusals are the statuses that any call by a node may be refused with.
 func callRefusals() []int {
 	return []int{
-		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusTooManyRequests,
 		http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 	}
 }

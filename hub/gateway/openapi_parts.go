@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 )
@@ -102,6 +103,7 @@ type parameter struct {
 	In          string         `json:"in,omitempty"`
 	Required    bool           `json:"required,omitempty"`
 	Description string         `json:"description,omitempty"`
+	Explode     *bool          `json:"explode,omitempty"`
 	Schema      map[string]any `json:"schema,omitempty"`
 }
 
@@ -179,6 +181,8 @@ func sharedResponses() map[string]response {
 		switch status {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 			headers["Retry-After"] = ref{refHeaders + "Retry-After"}
+		case http.StatusMethodNotAllowed:
+			headers["Allow"] = ref{refHeaders + "Allow"}
 		case http.StatusUnauthorized:
 			headers["WWW-Authenticate"] = ref{refHeaders + "WWW-Authenticate"}
 		}
@@ -210,6 +214,7 @@ func refusalTexts() map[int]cause {
 			"Hệ thống không được làm việc này: không có quyền gửi, không được đại diện cho cơ quan, hoặc đang bị tạm ngừng", "The node may not do this: it has no right to send, does not speak for the organisation, or is suspended",
 		},
 		http.StatusNotFound:              {"Không có gói tin này, hoặc không dành cho hệ thống đang gọi", "No such packet, or none for the caller"},
+		http.StatusMethodNotAllowed:      {"Địa chỉ này không dùng phương thức đó; Allow nêu các phương thức dùng được", "A method that is not for this address; Allow has those that are"},
 		http.StatusRequestTimeout:        {"Nội dung gửi lên đến quá chậm", "The body came too slowly"},
 		http.StatusConflict:              {"Mã gói tin đã dùng cho nội dung khác", "The id was used for other content"},
 		http.StatusRequestEntityTooLarge: {"Gói tin lớn hơn mức trục tiếp nhận, mặc định 16 MiB", "The packet is larger than the hub accepts, by default 16 MiB"},
@@ -225,21 +230,45 @@ func sharedParameters() map[string]parameter {
 	in := func(name, vi, en string, schema map[string]any) parameter {
 		return parameter{Name: name, In: "header", Description: bilingual(vi, en), Schema: schema}
 	}
-	query := func(name, header string) parameter {
-		return parameter{Name: name, In: "query", Description: bilingual("Như "+header, "Like "+header), Schema: text("")}
+	query := func(name, header string, schema map[string]any) parameter {
+		return parameter{Name: name, In: "query", Description: bilingual("Như "+header, "Like "+header), Explode: new(bool), Schema: schema}
 	}
 	return map[string]parameter{
-		"QueryTo":         query("to", "X-LienThong-To"),
-		"QueryOnBehalfOf": query("on-behalf-of", "X-LienThong-On-Behalf-Of"),
-		"RequestId":       in("X-Request-Id", "Mã của bên gọi cho lời gọi này; được trả lại", "The caller's own id of the call; it is answered", text(`^[A-Za-z0-9._:-]{1,128}$`)),
+		"QueryTo":         query("to", "X-LienThong-To", recipients()),
+		"QueryOnBehalfOf": query("on-behalf-of", "X-LienThong-On-Behalf-Of", onBehalfOf()),
+		"RequestId": in("X-Request-Id", "Mã của bên gọi cho lời gọi này; được trả lại, mã không đúng dạng thì được thay bằng mã mới",
+			"The caller's own id of the call; it is answered, and a new one instead of one that is not of this form", text(`^[A-Za-z0-9._:-]{1,128}$`)),
 		"IdempotencyKey": in("Idempotency-Key", "Mã gói tin của bên gửi; không có thì tính từ nội dung, nên gửi lại không tạo gói tin thứ hai",
-			"The sender's id for the packet; without it, it follows from the content, so that sending again makes no second packet", text(`^"?[A-Za-z0-9._:-]{1,128}"?$`)),
+			"The sender's id for the packet; without it, it follows from the content, so that sending again makes no second packet", text(`^(?:[A-Za-z0-9._:-]{1,128}|"[A-Za-z0-9._:-]{1,128}")$`)),
 		"To": in("X-LienThong-To", "Các hệ thống nhận, cách nhau bằng dấu phẩy; không có thì mọi hệ thống có quyền nhận",
-			"The recipient nodes, with commas between them; without it, every node that may receive", text("")),
+			"The recipient nodes, with commas between them; without it, every node that may receive", recipients()),
 		"OnBehalfOf": in("X-LienThong-On-Behalf-Of", "Cơ quan mà bên gửi đại diện; không có thì là cơ quan của hệ thống",
-			"The organisation spoken for; without it, the node's own", text("")),
-		"Sequence": {Name: "sequence", In: "path", Required: true, Description: bilingual("Số thứ tự của gói tin", "The packet's sequence"), Schema: text(`^[0-9]{1,20}$`)},
+			"The organisation spoken for; without it, the node's own", onBehalfOf()),
+		"IfNoneMatch": in("If-None-Match", "ETag của nội dung bên gọi đã có", "The ETag of what the caller has", text("")),
+		"Sequence":    sequence(),
 	}
+}
+
+// sequence describes the sequence of a packet in a path.
+func sequence() parameter {
+	const most = uint64(math.MaxUint64)
+	return parameter{
+		Name: "sequence", In: "path", Required: true, Schema: text(decimals(1)),
+		Description: bilingual(fmt.Sprintf("Số thứ tự của gói tin, từ 1 đến %d", most), fmt.Sprintf("The packet's sequence, from 1 to %d", most)),
+	}
+}
+
+// recipients describes a list of recipients, by the rules of the envelope that it
+// goes into.
+func recipients() map[string]any {
+	rules := envelopeRules("recipients").GetRepeated()
+	name := map[string]any{"type": "string", "maxLength": rules.GetItems().GetString().GetMaxLen()}
+	return map[string]any{"type": "array", "maxItems": rules.GetMaxItems(), "items": name}
+}
+
+// onBehalfOf describes an organisation's code, by the rule of the envelope.
+func onBehalfOf() map[string]any {
+	return map[string]any{"type": "string", "maxLength": envelopeRules("on_behalf_of").GetString().GetMaxLen()}
 }
 
 func sharedHeaders() map[string]header {
@@ -250,6 +279,7 @@ func sharedHeaders() map[string]header {
 		"Location":                {bilingual("Địa chỉ của gói tin đã tiếp nhận", "Where the accepted packet is"), map[string]any{"type": "string", "format": "uri-reference"}},
 		"Content-Location":        {bilingual("Địa chỉ của chính văn bản trả về", "Where the document itself is"), map[string]any{"type": "string", "format": "uri-reference"}},
 		"ETag":                    {bilingual("Đổi khi nội dung đổi", "Changes when the content does"), text("")},
+		"Allow":                   {bilingual("Các phương thức dùng được", "The methods that are for this address"), text("")},
 		"Retry-After":             {bilingual("Số giây nên chờ", "Seconds to wait"), number(1, 86400)},
 		"WWW-Authenticate":        {bilingual("Cách xác thực", "How to say who calls"), text("")},
 	}

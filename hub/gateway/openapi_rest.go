@@ -3,9 +3,11 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -122,30 +124,53 @@ func (d *openAPI) method(m protoreflect.MethodDescriptor, rule *annotations.Http
 // request describes where the fields of a request go: into the path, into the body,
 // or, where a body is not all the rest, into the query.
 func (d *openAPI) request(o *operation, input protoreflect.MessageDescriptor, path, body string) error {
+	if body == "*" {
+		return d.body(o, input, false)
+	}
 	for i := range input.Fields().Len() {
 		f := input.Fields().Get(i)
-		schema, err := d.field(f)
-		if err != nil {
-			return err
-		}
 		switch {
 		case strings.Contains(path, "{"+string(f.Name())+"}"):
-			o.Parameters = append(o.Parameters, parameter{Name: string(f.Name()), In: "path", Required: true, Schema: text(`^[0-9]{1,20}$`)})
+			if err := d.inPath(o, f); err != nil {
+				return err
+			}
 		case body == string(f.Name()):
-			schema, err := d.message(f.Message())
+			if err := d.body(o, f.Message(), demanded(f)); err != nil {
+				return err
+			}
+		case body == "":
+			schema, err := d.field(f)
 			if err != nil {
 				return err
 			}
-			o.Body = &requestBody{Required: true, Content: map[string]media{typeJSON: {Schema: schema}}}
-		case body == "":
-			o.Parameters = append(o.Parameters, parameter{Name: f.JSONName(), In: "query", Schema: schema})
+			o.Parameters = append(o.Parameters, parameter{Name: f.JSONName(), In: "query", Required: demanded(f), Schema: schema})
 		}
 	}
-	if body != "*" {
-		return nil
+	return nil
+}
+
+// inPath describes a field that is part of the path: the sequence of a packet.
+func (d *openAPI) inPath(o *operation, f protoreflect.FieldDescriptor) error {
+	shared := d.Components.Parameters["Sequence"]
+	schema, err := d.field(f)
+	if err != nil {
+		return err
 	}
-	schema, err := d.message(input)
-	o.Body = &requestBody{Required: true, Content: map[string]media{typeJSON: {Schema: schema}}}
+	if shared.Name != string(f.Name()) || shared.Schema["pattern"] != schema["pattern"] {
+		return fmt.Errorf("%s in the path is not as the parameter Sequence says", f.FullName())
+	}
+	o.Parameters = append(o.Parameters, parameter{Ref: refParameters + "Sequence"})
+	return nil
+}
+
+// body describes the body that a message comes as. It has to be there where it is
+// demanded, or one of its members is.
+func (d *openAPI) body(o *operation, m protoreflect.MessageDescriptor, required bool) error {
+	schema, err := d.message(m)
+	for i := range m.Fields().Len() {
+		required = required || demanded(m.Fields().Get(i))
+	}
+	o.Body = &requestBody{Required: required, Content: map[string]media{typeJSON: {Schema: schema}}}
 	return err
 }
 
@@ -157,8 +182,11 @@ func (d *openAPI) message(m protoreflect.MessageDescriptor) (map[string]any, err
 	if _, ok := d.Components.Schemas[name]; ok {
 		return reference, nil
 	}
+	if proto.HasExtension(m.Options(), validate.E_Message) {
+		return nil, fmt.Errorf("%s: no JSON schema for rules of a whole message", name)
+	}
 	d.Components.Schemas[name] = nil // it may hold itself
-	members := map[string]any{}
+	members, required := map[string]any{}, []string{}
 	for i := range m.Fields().Len() {
 		f := m.Fields().Get(i)
 		schema, err := d.field(f)
@@ -166,8 +194,15 @@ func (d *openAPI) message(m protoreflect.MessageDescriptor) (map[string]any, err
 			return nil, err
 		}
 		members[f.JSONName()] = schema
+		if demanded(f) {
+			required = append(required, f.JSONName())
+		}
 	}
-	return reference, d.schema(name, map[string]any{"type": "object", "properties": members, "additionalProperties": false})
+	schema := map[string]any{"type": "object", "properties": members, "additionalProperties": false}
+	if len(required) > 0 {
+		schema["required"] = required
+	}
+	return reference, d.schema(name, schema)
 }
 
 func (d *openAPI) schema(name string, schema map[string]any) error {
@@ -179,20 +214,27 @@ func (d *openAPI) schema(name string, schema map[string]any) error {
 	return nil
 }
 
-// field describes the value of a field. What is a message may be null: that is how
+// field describes the value of a field and what the rules of its .proto file demand
+// of it. What is a message may be null where it need not be there: that is how
 // Protobuf's JSON shows one that is not set.
 func (d *openAPI) field(f protoreflect.FieldDescriptor) (map[string]any, error) {
-	value, err := d.value(f)
-	switch {
-	case err != nil || f.IsMap():
-		return nil, fmt.Errorf("%s: %w", f.FullName(), err)
-	case f.IsList():
-		return map[string]any{"type": "array", "items": value}, nil
-	case f.Message() != nil:
-		return map[string]any{"anyOf": []any{value, map[string]any{"type": "null"}}}, nil
-	default:
-		return value, nil
+	if f.IsMap() {
+		return nil, fmt.Errorf("%s: no JSON schema for maps", f.FullName())
 	}
+	schema, err := d.value(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.FullName(), err)
+	}
+	if f.IsList() {
+		schema = map[string]any{"type": "array", "items": schema}
+	}
+	if err := constrain(schema, rulesOf(f)); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.FullName(), err)
+	}
+	if f.Message() != nil && !f.IsList() && !demanded(f) {
+		schema = map[string]any{"anyOf": []any{schema, map[string]any{"type": "null"}}}
+	}
+	return schema, nil
 }
 
 func (d *openAPI) value(f protoreflect.FieldDescriptor) (map[string]any, error) {
@@ -214,10 +256,12 @@ func (d *openAPI) value(f protoreflect.FieldDescriptor) (map[string]any, error) 
 		return map[string]any{"type": "string", "contentEncoding": "base64"}, nil
 	case protoreflect.BoolKind:
 		return map[string]any{"type": "boolean"}, nil
-	case protoreflect.Int32Kind, protoreflect.Uint32Kind:
+	case protoreflect.Int32Kind:
 		return map[string]any{"type": "integer", "format": f.Kind().String()}, nil
-	case protoreflect.Int64Kind, protoreflect.Uint64Kind: // a string, for numbers of JavaScript are too small
-		return map[string]any{"type": []string{"string", "integer"}, "format": f.Kind().String()}, nil
+	case protoreflect.Uint32Kind:
+		return map[string]any{"type": "integer", "format": f.Kind().String(), "minimum": 0, "maximum": uint32(math.MaxUint32)}, nil
+	case protoreflect.Uint64Kind:
+		return unsigned(), nil
 	default:
 		return nil, fmt.Errorf("no JSON schema for %s", f.Kind())
 	}

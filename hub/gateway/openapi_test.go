@@ -1,9 +1,7 @@
 package gateway_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -217,43 +215,4 @@ func TestOpenAPISaysWhatPacketsComeInAndWith(t *testing.T) {
 			t.Errorf("%s needs a certificate", path)
 		}
 	}
-}
-
-func TestCallsAndAnswersAreAsOpenAPISays(t *testing.T) {
-	t.Parallel()
-	e, v := startEdge(t, nil), openAPIValidator(t)
-	call := func(method, path, body string, want int) {
-		t.Helper()
-		got := e.do(method, path, http.Header{"Content-Type": {jsonType}, "Accept": {jsonType}, "X-Request-Id": {"r-1"}}, strings.NewReader(body))
-		if got.StatusCode != want {
-			t.Fatalf("%s %s: got %d %s", method, path, got.StatusCode, got.body)
-		}
-		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+e.addr+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", jsonType)
-		if want == http.StatusOK {
-			if valid, wrong := v.ValidateHttpRequest(r); !valid {
-				t.Errorf("%s %s: the request is not as said: %v", method, path, wrong[0])
-			}
-		}
-		got.Response.Body = io.NopCloser(bytes.NewReader([]byte(got.body)))
-		if valid, wrong := v.ValidateHttpResponse(r, got.Response); !valid {
-			t.Errorf("%s %s: the answer is not as said: %v %v\n%s", method, path, wrong[0], wrong[0].SchemaValidationErrors, got.body)
-		}
-	}
-	for _, door := range doors() {
-		call(http.MethodPost, door.path, door.json, http.StatusOK)
-		call(http.MethodPost, door.path, `{"x":`, http.StatusBadRequest)
-	}
-	call(http.MethodGet, "/v1/packets/1", "", http.StatusOK)
-	call(http.MethodGet, "/v1/packets/1/content", "", http.StatusOK)
-	call(http.MethodGet, "/v1/packets/99", "", http.StatusNotFound)
-	call(http.MethodPost, "/v1/packets", `{"id":"a","type":"PACKET_TYPE_STATISTIC","format":"FORMAT_JSON","content":"e30="}`, http.StatusBadRequest)
-	call(http.MethodGet, "/Delivery/Pull?max=2&wait=0", "", http.StatusOK)
-	call(http.MethodGet, "/Delivery/Pull?max=0", "", http.StatusBadRequest)
-	call(http.MethodPost, "/Delivery/Acknowledge", `{"DeliveryId":["1"]}`, http.StatusOK)
-	call(http.MethodPost, "/v1/deliveries:pull", `{"max":2}`, http.StatusOK)
-	call(http.MethodPost, "/v1/deliveries:acknowledge", `{"sequences":["2"]}`, http.StatusOK)
 }

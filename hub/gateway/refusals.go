@@ -80,6 +80,11 @@ func errTooLarge(limit int64) *fault.Error {
 		fmt.Sprintf("nội dung gửi lên vượt quá %d byte cho phép", limit))
 }
 
+func errHanding() *fault.Error {
+	return fault.New(codes.Unavailable, "documents_busy",
+		"too many are being handed documents; ask again in a moment", "đang có quá nhiều lượt lấy tài liệu; vui lòng thử lại sau giây lát").After(time.Second)
+}
+
 func errBusy() *fault.Error {
 	return fault.New(codes.Unavailable, "edge_busy",
 		"the hub is busy with other bodies; submit again later", "trục liên thông đang bận tiếp nhận; vui lòng gửi lại sau").After(time.Second)

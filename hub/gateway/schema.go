@@ -59,7 +59,7 @@ func (g *gateway) hand(c *call, p published) error {
 	if !g.handing.TryAcquire(1) {
 		h.Del("Cache-Control")
 		h.Del("ETag")
-		return errBusy()
+		return errHanding()
 	}
 	defer g.handing.Release(1)
 	deadline := time.Now().Add(handingTime) // of a connection, which goes by no other clock
