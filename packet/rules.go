@@ -16,6 +16,8 @@ type rule struct {
 	en    string // of CEL rules
 	field *field // nil for a rule between fields
 	holds func(*scope) bool
+	// read is set where reading refuses already whatever would break the rule.
+	read bool
 }
 
 // errRule means that a .proto file has a rule that no packet has needed yet.
@@ -43,6 +45,11 @@ func (m *message) compile() error {
 	for _, f := range m.fields {
 		if err := m.compileField(f); err != nil {
 			return fmt.Errorf("%s: %w", f.desc.FullName(), err)
+		}
+	}
+	for _, rule := range m.checks {
+		if !rule.read {
+			m.left = append(m.left, rule)
 		}
 	}
 	return nil
@@ -98,6 +105,7 @@ func (m *message) compileString(f *field, rules *validate.StringRules) error {
 			s := r.text(f)
 			return len(s) >= utf8.UTFMax*least || utf8.RuneCountInString(s) >= least
 		})
+		m.checks[len(m.checks)-1].read = least == 1 && f.Required && !f.pointer // as an empty text, or as none
 	}
 	if rules.MaxLen != nil {
 		most := int(rules.GetMaxLen()) //nolint:gosec // by the .proto files

@@ -85,6 +85,7 @@ type message struct {
 	parts    []*field // those that are messages
 	long     []*field // those that may hold long texts
 	checks   []rule
+	left     []rule   // of those, what reading leaves to be looked at
 	usual    int      // bytes that one usually takes up when it is written
 	numbered []*field // all that there are, of every message
 	exact    map[string]*field

@@ -20,8 +20,8 @@ type leg struct {
 // rule about a value that was refused or is missing says nothing more.
 func (r *reading) validate(s *message, m record) {
 	r.scope.of(m)
-	for i := range s.checks {
-		if rule := &s.checks[i]; !rule.holds(r.scope) {
+	for i := range s.left {
+		if rule := &s.left[i]; !rule.holds(r.scope) {
 			r.broken(s, m, rule)
 		}
 	}
