@@ -49,8 +49,8 @@ type term struct {
 }
 
 // celCompiler turns the CEL of a rule into functions on records. protovalidate
-// interprets the same rules and takes a dozen times as long, which is most of
-// what reading a packet costs; it stays the judge of this compiler in the tests.
+// interprets the same rules, which took longer than all the rest of reading a survey;
+// it stays the judge of this compiler in the tests.
 //
 // Two things differ from CEL, and rules may not lean on either: a text that is no
 // number counts as NaN where CEL has an error, and the sum of two integers is not

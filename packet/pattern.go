@@ -8,8 +8,8 @@ import (
 )
 
 // patternTable decides whether a text matches a pattern by one look-up a byte.
-// The patterns of the rules are short and speak of ASCII; package regexp takes
-// ten times as long over them.
+// The patterns of the rules are short and speak of ASCII, which is all that it can
+// say; others are left to package regexp.
 type patternTable struct {
 	next  [][utf8.RuneSelf]uint8 // state after a byte; 0 is lost for good
 	final []bool                 // states a text may end in

@@ -17,8 +17,7 @@ import (
 // record is a message as the Go struct that it is, and its fields are reached by
 // their places in it, as protobuf-go itself reaches them. Its public way,
 // protoreflect, is meant for messages that are not known when the program is built:
-// setting a field takes it twenty times as long, which is more than all the rest of
-// reading an element.
+// setting a field would take it longer than all the rest of reading an element.
 //
 // This file is the only one that knows. placeOf makes sure of the type of every
 // field, and message.record of that of every message.
