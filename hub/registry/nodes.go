@@ -77,19 +77,13 @@ func (r *Registry) IssueToken(ctx context.Context, req *registryv1.IssueTokenReq
 	if err != nil {
 		return nil, err
 	}
-	var node *registryv1.Node
-	err = r.update(ctx, func(d *draft) error {
-		known := d.nodes[identity.String()]
-		switch {
-		case known == nil:
-			return unknownNode(identity.String())
-		case known.GetState() != pending && known.GetState() != active:
+	node, err := r.changeNode(ctx, identity, func(d *draft, node *registryv1.Node) error {
+		if node.GetState() != pending && node.GetState() != active {
 			return fault.New(codes.FailedPrecondition, "node_state",
-				fmt.Sprintf("node %s %s and cannot join; %s", known.GetId(), stateEN(known.GetState()), insteadEN(known.GetState())),
-				fmt.Sprintf("hệ thống %s %s nên không thể đăng ký lại; %s", known.GetId(), stateVI(known.GetState()), insteadVI(known.GetState())))
+				fmt.Sprintf("node %s %s and cannot join; %s", node.GetId(), stateEN(node.GetState()), insteadEN(node.GetState())),
+				fmt.Sprintf("hệ thống %s %s nên không thể đăng ký lại; %s", node.GetId(), stateVI(node.GetState()), insteadVI(node.GetState())))
 		}
-		node = proto.CloneOf(known)
-		d.putToken(known.GetId(), token.stored)
+		d.putToken(node.GetId(), token.stored)
 		return nil
 	})
 	if err != nil {
@@ -110,21 +104,12 @@ func (r *Registry) UpdateNode(ctx context.Context, req *registryv1.UpdateNodeReq
 	if err := wrong.err(codes.InvalidArgument, "node_invalid"); err != nil {
 		return nil, err
 	}
-	var node *registryv1.Node
-	err := r.update(ctx, func(d *draft) error {
-		was := d.nodes[identity.String()]
-		if was == nil {
-			return unknownNode(identity.String())
-		}
-		node = proto.CloneOf(was)
+	node, err := r.changeNode(ctx, identity, func(_ *draft, node *registryv1.Node) error {
 		if req.Description != nil {
 			node.Description = description
 		}
 		if req.Strict != nil {
 			node.Strict = req.GetStrict()
-		}
-		if !proto.Equal(was, node) {
-			d.putNode(proto.CloneOf(node))
 		}
 		return nil
 	})
@@ -152,21 +137,14 @@ func (r *Registry) SetNodeState(ctx context.Context, req *registryv1.SetNodeStat
 	if err := wrong.err(codes.InvalidArgument, "node_invalid"); err != nil {
 		return nil, err
 	}
-	var node *registryv1.Node
-	err := r.update(ctx, func(d *draft) error {
-		was := d.nodes[identity.String()]
-		if was == nil {
-			return unknownNode(identity.String())
-		}
-		node = proto.CloneOf(was)
-		if was.GetState() == req.GetState() {
+	node, err := r.changeNode(ctx, identity, func(d *draft, node *registryv1.Node) error {
+		if node.GetState() == req.GetState() {
 			return nil
 		}
-		if !leadsTo(was.GetState(), req.GetState()) {
-			return wrongState(was, req.GetState())
+		if !leadsTo(node.GetState(), req.GetState()) {
+			return wrongState(node, req.GetState())
 		}
 		node.State = req.GetState()
-		d.putNode(proto.CloneOf(node))
 		// A token that is left would make the node active again.
 		if node.GetState() != active && d.tokens[node.GetId()] != nil {
 			d.dropToken(node.GetId())
@@ -180,6 +158,30 @@ func (r *Registry) SetNodeState(ctx context.Context, req *registryv1.SetNodeStat
 		r.cfg.Ended(node.GetId(), notActive(node))
 	}
 	return &registryv1.SetNodeStateResponse{Node: node}, nil
+}
+
+// changeNode changes a node that is there, and returns it as it is then. What is left
+// as it was is not written.
+func (r *Registry) changeNode(ctx context.Context, identity certs.Identity, change func(*draft, *registryv1.Node) error) (*registryv1.Node, error) {
+	var node *registryv1.Node
+	err := r.update(ctx, func(d *draft) error {
+		was := d.nodes[identity.String()]
+		if was == nil {
+			return unknownNode(identity.String())
+		}
+		node = proto.CloneOf(was)
+		if err := change(d, node); err != nil {
+			return err
+		}
+		if !proto.Equal(was, node) {
+			d.putNode(proto.CloneOf(node))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return node, nil
 }
 
 // leadsTo reports whether an administrator may take a node from a state to
