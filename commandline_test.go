@@ -78,7 +78,7 @@ func TestWrongCommandLinesAreToldInWords(t *testing.T) {
 // Each command that speaks the language of the environment says so.
 func TestTheDefaultLanguageIsDocumented(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"packet validate", "packet convert", "packet fields", "node submit"} {
+	for _, command := range []string{"packet validate", "packet convert", "packet fields", "node submit", "verify", "ledger consistency"} {
 		if help := must(t, append(strings.Fields(command), "--help")...); !strings.Contains(help, "LC_ALL, LC_MESSAGES or LANG") {
 			t.Errorf("%s --help does not say what language it speaks by default", command)
 		}

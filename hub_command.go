@@ -23,7 +23,8 @@ certificate authority, a ledger key and the first administrator's profile in
 DIR/admin: move that profile to the administrator's own machine.
 
 The configuration file is YAML with the keys data, name, grpc, http, web, hosts,
-content_bytes and strict; unknown keys are errors. Flags win over the file.
+content_bytes, strict and checkpoint_interval, the time between checkpoints of the
+ledger (default 1s); unknown keys are errors. Flags win over the file.
 
 Packets are read liberally: what differs from the standard but can be understood is
 accepted, with a warning for each liberty on the receipt. With --strict such packets

@@ -94,12 +94,13 @@ Administer it:      lienthong admin --help
 Join as a node:     lienthong node join --token TOKEN --profile DIR
 Check a packet:     lienthong packet validate FILE
 Check a receipt:    lienthong verify RECEIPT --key FILE
+Audit a hub:        lienthong ledger --help
 
 Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
-	}, hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), demoCommand(), versionCommand())
+	}, hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), ledgerCommand(), demoCommand(), versionCommand())
 	root.SetFlagErrorFunc(admin.FlagError)
 	return root
 }

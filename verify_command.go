@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -15,39 +16,52 @@ import (
 	"github.com/lienthong/lienthong/nodes/receipt"
 )
 
+// verifyOptions are what `verify` is told.
+type verifyOptions struct {
+	keyFile, profile, content, checkpoint, lang string
+}
+
 func verifyCommand() *cobra.Command {
-	var keyFile, profile, content string
+	var options verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify RECEIPT... --key FILE",
 		Short: "Check receipts offline",
 		Long: `Checks that a hub gave its word: that the statement in a receipt is under a
-Merkle root which the hub's ledger key has signed. Nothing but the receipt and the
-key is needed, and the hub is not asked. Receipts are files as written by
-"lienthong node submit --receipts", or as GET /v1/packets/{sequence}/receipt gives
-them. The key comes from a node's profile, or from a file with verifier keys, one a
-line: the hub keeps its own as ledger.pub in its data directory.
-Exit code 1 when any receipt does not hold.`,
+Merkle root which the hub's ledger key has signed. Where the receipt has its place in
+the whole ledger, that is checked, too, and said: its index, and the checkpoint that
+covers it. Nothing but the receipt and the key is needed, and the hub is not asked.
+
+Receipts are files as written by "lienthong node submit --receipts", brought under a
+checkpoint by "lienthong ledger receipt", or as GET /v1/packets/{sequence}/receipt
+gives them. The key comes from a node's profile, or from a file with verifier keys, one
+a line: the hub keeps its own as ledger.pub in its data directory.
+
+With --checkpoint, each receipt has to be in the ledger under that checkpoint, such as
+an auditor keeps. Exit code 1 when any receipt does not hold.`,
 		Example: `  lienthong verify receipts/*.json --profile motcua
-  lienthong verify receipts/*.json --key ledger.pub
+  lienthong verify receipts/*.json --key ledger.pub --checkpoint hub.checkpoint
   lienthong verify receipts/1-dossier.xml.receipt.json --key ledger.pub --content dossier.xml`,
 		Args: atLeastOne("a file with a receipt"),
 		RunE: func(cmd *cobra.Command, files []string) error {
-			if (keyFile == "") == (profile == "") {
+			if (options.keyFile == "") == (options.profile == "") {
 				return usage("one of --key FILE and --profile DIR is required: where the hub's verifier key is")
 			}
-			if content != "" && len(files) > 1 {
+			if options.content != "" && len(files) > 1 {
 				return usage("--content is for one receipt")
 			}
-			verifier, err := verifierOf(keyFile, profile)
+			v, err := newReceiptChecker(cmd, options)
 			if err != nil {
 				return err
 			}
-			return verifyFiles(cmd, verifier, files, content)
+			return v.files(files)
 		},
 	}
-	cmd.Flags().StringVar(&keyFile, "key", "", "file with the hub's verifier key")
-	cmd.Flags().StringVar(&profile, "profile", "", "node's profile that holds the hub's verifier key")
-	cmd.Flags().StringVar(&content, "content", "", "file that the receipt must be for, byte for byte")
+	flags := cmd.Flags()
+	flags.StringVar(&options.keyFile, "key", "", "file with the hub's verifier key")
+	flags.StringVar(&options.profile, "profile", "", "node's profile that holds the hub's verifier key")
+	flags.StringVar(&options.content, "content", "", "file that the receipt must be for, byte for byte")
+	flags.StringVar(&options.checkpoint, "checkpoint", "", "file with the checkpoint that every receipt must be under")
+	langFlag(cmd, &options.lang, "language of what is printed")
 	return cmd
 }
 
@@ -75,22 +89,54 @@ func verifierOf(keyFile, profile string) (*receipt.Verifier, error) {
 	return verifier, nil
 }
 
-func verifyFiles(cmd *cobra.Command, verifier *receipt.Verifier, files []string, content string) error {
+// receiptChecker checks files with receipts.
+type receiptChecker struct {
+	cmd      *cobra.Command
+	verifier *receipt.Verifier
+	say      speech
+	content  string
+	// under is the checkpoint that receipts must be under, and underFile where it came
+	// from; nil where none is asked for.
+	under     *receipt.Checkpoint
+	underFile string
+}
+
+func newReceiptChecker(cmd *cobra.Command, options verifyOptions) (*receiptChecker, error) {
+	say, err := speechOf(options.lang)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := verifierOf(options.keyFile, options.profile)
+	if err != nil {
+		return nil, err
+	}
+	v := &receiptChecker{cmd: cmd, verifier: verifier, say: say, content: options.content}
+	if options.checkpoint == "" {
+		return v, nil
+	}
+	under, err := readCheckpoint(cmd, verifier, options.checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	v.under, v.underFile = &under.said, options.checkpoint
+	return v, nil
+}
+
+func (v *receiptChecker) files(files []string) error {
 	refused := false
 	for _, file := range files {
 		line := ""
-		statement, err := verifyFile(cmd, verifier, file, content)
+		proven, err := v.file(file)
 		if errors.Is(err, errNotRead) {
 			return err
 		}
 		if err != nil {
 			refused = true
-			line = fmt.Sprintf("%s: does not hold: %v", file, err)
+			line = fmt.Sprintf(v.say.of("%s: không hợp lệ: %v", "%s: does not hold: %v"), file, err)
 		} else {
-			line = fmt.Sprintf("%s: holds: %s accepted sequence %d, %s from %s, at %s", file, statement.GetHub(), statement.GetSequence(),
-				typeWord(statement.GetType()), statement.GetSender(), inVietnam(statement.GetAcceptedAt().AsTime()).Format("2006-01-02T15:04:05.000Z07:00"))
+			line = fmt.Sprintf(v.say.of("%s: hợp lệ: %s; chứng minh bằng %s", "%s: holds: %s; proven by %s"), file, v.stated(proven.Statement), v.proof(proven))
 		}
-		if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
+		if _, err := fmt.Fprintln(v.cmd.OutOrStdout(), line); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
@@ -100,10 +146,61 @@ func verifyFiles(cmd *cobra.Command, verifier *receipt.Verifier, files []string,
 	return nil
 }
 
+// stated says what the hub has said.
+func (v *receiptChecker) stated(s *exchangev1.Statement) string {
+	return fmt.Sprintf(v.say.of("%s đã tiếp nhận số thứ tự %d, %s từ %s, lúc %s", "%s accepted sequence %d, %s from %s, at %s"),
+		s.GetHub(), s.GetSequence(), typeWord(s.GetType()), s.GetSender(), moment(s.GetAcceptedAt().AsTime()))
+}
+
+// proof says what that is proven by.
+func (v *receiptChecker) proof(proven receipt.Proven) string {
+	group := v.say.of("chữ ký của nhóm", "the signed group")
+	if proven.Checkpoint == nil {
+		return group
+	}
+	return group + fmt.Sprintf(v.say.of(" và vị trí %d trong sổ cái %d mục, theo %s", " and its place in the ledger, index %d of %d, under %s"),
+		proven.Statement.GetSequence()-1, proven.Checkpoint.Size, checkpointWords(v.say, *proven.Checkpoint))
+}
+
+// checkpointWords names a checkpoint by its time.
+func checkpointWords(say speech, c receipt.Checkpoint) string {
+	if c.Time.IsZero() {
+		return say.of("điểm kiểm tra không ghi thời gian", "a checkpoint without a time")
+	}
+	return say.of("điểm kiểm tra lúc ", "the checkpoint of ") + moment(c.Time)
+}
+
+// moment writes a time to the millisecond.
+func moment(t time.Time) string { return inVietnam(t).Format("2006-01-02T15:04:05.000Z07:00") }
+
 // errNotRead means that a file could not be read, which says nothing of a receipt.
 var errNotRead = errors.New("not verified")
 
-func verifyFile(cmd *cobra.Command, verifier *receipt.Verifier, file, content string) (*exchangev1.Statement, error) {
+func (v *receiptChecker) file(file string) (receipt.Proven, error) {
+	kept, err := readReceipt(v.cmd, file)
+	if err != nil {
+		return receipt.Proven{}, err
+	}
+	proven, err := v.verifier.Prove(kept.GetReceipt())
+	if err != nil {
+		return proven, err
+	}
+	if kept.GetStatement() != nil && !proto.Equal(kept.GetStatement(), proven.Statement) {
+		return proven, fmt.Errorf("%w: what the file states in clear is not what its receipt proves", receipt.ErrContradiction)
+	}
+	if err := v.checkUnder(file, proven); err != nil || v.content == "" {
+		return proven, err
+	}
+	sent, err := readFile(v.cmd, v.content)
+	if err != nil {
+		return proven, fmt.Errorf("%w: %w", errNotRead, err)
+	}
+	return proven, receipt.MatchesContent(proven.Statement, sent)
+}
+
+// readReceipt reads a receipt as it is kept: as an answer with its statement in clear,
+// or by itself.
+func readReceipt(cmd *cobra.Command, file string) (*exchangev1.GetReceiptResponse, error) {
 	written, err := readFile(cmd, file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotRead, err)
@@ -115,16 +212,22 @@ func verifyFile(cmd *cobra.Command, verifier *receipt.Verifier, file, content st
 			return nil, fmt.Errorf("%w: not a receipt in JSON", receipt.ErrMalformed)
 		}
 	}
-	statement, err := verifier.Verify(kept.GetReceipt())
-	if err == nil && kept.GetStatement() != nil && !proto.Equal(kept.GetStatement(), statement) {
-		return nil, fmt.Errorf("%w: what the file states in clear is not what its receipt proves", receipt.ErrContradiction)
+	return kept, nil
+}
+
+// checkUnder holds the checkpoint of a receipt against the one it must be under.
+func (v *receiptChecker) checkUnder(file string, proven receipt.Proven) error {
+	switch {
+	case v.under == nil:
+		return nil
+	case proven.Statement.GetHub() != v.under.Hub:
+		return fmt.Errorf("%w: the receipt is of hub %q, the checkpoint in %s of %q", receipt.ErrContradiction, proven.Statement.GetHub(), v.underFile, v.under.Hub)
+	case proven.Statement.GetSequence() > v.under.Size:
+		return fmt.Errorf(v.say.of("số thứ tự %d nằm ngoài điểm kiểm tra trong %s, vốn có %d mục", "sequence %d is beyond the checkpoint in %s, which covers %d"),
+			proven.Statement.GetSequence(), v.underFile, v.under.Size)
+	case proven.Checkpoint == nil || proven.Checkpoint.Size != v.under.Size:
+		return fmt.Errorf(v.say.of("chưa được chứng minh theo điểm kiểm tra trong %s; hãy lấy bằng chứng: lienthong ledger receipt %s --checkpoint %[1]s",
+			"not proven under the checkpoint in %s; fetch the proof: lienthong ledger receipt %s --checkpoint %[1]s"), v.underFile, file)
 	}
-	if err != nil || content == "" {
-		return statement, err
-	}
-	sent, err := readFile(cmd, content)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNotRead, err)
-	}
-	return statement, receipt.MatchesContent(statement, sent)
+	return receipt.VerifyConsistency(*v.under, *proven.Checkpoint, nil)
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lienthong/lienthong/hub"
 )
@@ -20,6 +21,8 @@ func TestConfigFile(t *testing.T) {
 			want: func(c hub.Config) bool {
 				return c.DataDir == "/srv/hub" && c.GRPC == ":9443" && c.HTTP == hub.DefaultHTTP && c.Hosts[0] == "hub.example.vn" && c.Strict
 			}},
+		{name: "times are written with their unit", file: "data: x\ncheckpoint_interval: 250ms\n",
+			want: func(c hub.Config) bool { return c.CheckpointInterval == 250*time.Millisecond }},
 		{name: "an empty file changes nothing", file: "", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
 		{name: "so does one with comments only", file: "# nothing here\n", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
 		{name: "an unknown key is an error that names it", file: "data: x\ncontent_byte: 5\n", wantError: "content_byte"},
@@ -56,6 +59,7 @@ func TestNewRefuses(t *testing.T) {
 		{"an address that is not this machine's", func(c *hub.Config) { c.HTTP = "192.0.2.1:0" }, "http address"},
 		{"an empty host", func(c *hub.Config) { c.Hosts = []string{""} }, "hosts"},
 		{"a packet limit below reason", func(c *hub.Config) { c.ContentBytes = 10 }, "content_bytes"},
+		{"checkpoints without end", func(c *hub.Config) { c.CheckpointInterval = time.Microsecond }, "checkpoint_interval"},
 		{"a name that fits no certificate", func(c *hub.Config) { c.Name = "Trục liên thông" }, "hub"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

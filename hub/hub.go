@@ -22,6 +22,7 @@ import (
 	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
+	"github.com/lienthong/lienthong/hub/store"
 	"github.com/lienthong/lienthong/hub/store/pebblestore"
 	"github.com/lienthong/lienthong/hub/views"
 	"github.com/lienthong/lienthong/packet"
@@ -31,6 +32,7 @@ import (
 const (
 	authorityDir = "ca"
 	storeDir     = "store"
+	ledgerDir    = "ledger"
 	// AdminDir is the first administrator's profile, in the data directory.
 	AdminDir = "admin"
 )
@@ -44,6 +46,7 @@ type Hub struct {
 	authority *certs.Authority
 	store     *pebblestore.Store
 	ledger    *ledger.Ledger
+	log       *ledger.Log
 	registry  *registry.Registry
 	exchange  *exchange.Service
 	views     *views.Views
@@ -66,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 	}
 	h := &Hub{cfg: cfg}
 	for _, step := range []func(context.Context) error{
-		h.openData, h.listen, h.openRegistry, h.wireServices, h.wireHTTP, h.ensureAdministrator,
+		h.openData, h.openLedger, h.listen, h.openRegistry, h.wireServices, h.wireHTTP, h.ensureAdministrator,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("hub: %w", err), h.Close())
@@ -88,6 +91,33 @@ func (h *Hub) openData(ctx context.Context) error {
 		return err
 	}
 	return h.openKeys(ctx)
+}
+
+// openLedger opens the log of everything accepted, which follows the store.
+func (h *Hub) openLedger(ctx context.Context) error {
+	dir := filepath.Join(h.cfg.DataDir, ledgerDir)
+	if err := makePrivate(dir); err != nil {
+		return err
+	}
+	var err error
+	h.log, err = ledger.OpenLog(ctx, ledger.LogConfig{
+		Ledger: h.ledger, Dir: dir, Leaves: h.leavesAfter,
+		Interval: h.cfg.CheckpointInterval, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
+	})
+	return err
+}
+
+// leavesAfter reads the leaves that follow a sequence, up to the end of their commit
+// group.
+func (h *Hub) leavesAfter(ctx context.Context, after uint64) ([][]byte, error) {
+	group, err := h.store.Group(ctx, after+1)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return group.Leaves[after+1-group.First:], nil
 }
 
 // makePrivate makes a directory that only its owner can look into, or makes one
@@ -175,6 +205,9 @@ func (h *Hub) Close() error {
 			errs = append(errs, listener.Close())
 		}
 	}
+	if h.log != nil {
+		errs = append(errs, h.log.Close())
+	}
 	if h.store != nil {
 		errs = append(errs, h.store.Close())
 	}
@@ -186,7 +219,7 @@ func (h *Hub) Close() error {
 // stops all of them and is returned.
 func (h *Hub) Run(ctx context.Context) (err error) {
 	defer func() {
-		err = errors.Join(err, h.store.Close())
+		err = errors.Join(err, h.log.Close(), h.store.Close())
 		h.cfg.Logger.Info("hub has stopped")
 	}()
 	behind, stopBehind := context.WithCancel(context.WithoutCancel(ctx))
@@ -194,6 +227,7 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 	parts, partsCtx := errgroup.WithContext(behind)
 	parts.Go(func() error { return h.exchange.Run(partsCtx) })
 	parts.Go(func() error { return h.views.Run(partsCtx) })
+	parts.Go(func() error { return h.log.Run(partsCtx) })
 
 	doors, doorsCtx := errgroup.WithContext(ctx)
 	doors.Go(func() error { return h.rpc.Serve(doorsCtx, h.listeners.grpc) })

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	ledgerv1 "github.com/lienthong/lienthong/gen/lienthong/ledger/v1"
 	"github.com/lienthong/lienthong/hub/fault"
 	"github.com/lienthong/lienthong/packet"
 )
@@ -208,6 +209,7 @@ func startExchange(t testing.TB, codec *packet.Codec) (*exchange, *grpc.ClientCo
 	e := &exchange{codec: codec, rules: rules, waiting: map[uint64]uint32{}}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
 	exchangev1.RegisterExchangeServiceServer(server, e)
+	ledgerv1.RegisterLedgerServiceServer(server, ledger{})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -33,15 +33,18 @@
 //
 // # REST
 //
-// Under /v1 is the ExchangeService as its .proto annotations say, in Protobuf's
-// JSON; unknown members are refused, and errors are problem details (RFC 9457), in
-// both languages, with every member of the body that cannot be read and its place.
-// There a packet has three addresses:
+// Under /v1 are the ExchangeService and the LedgerService as their .proto annotations
+// say, in Protobuf's JSON; unknown members are refused, and errors are problem details
+// (RFC 9457), in both languages, with every member of the body that cannot be read and
+// its place. There a packet has three addresses, and the ledger has three:
 //
 //	GET /v1/packets/{sequence}           the accepted packet with its envelope, JSON
 //	GET /v1/packets/{sequence}/content   the document itself: official XML or JSON as
 //	                                     Accept names one, else the sender's own bytes
 //	GET /v1/packets/{sequence}/receipt   the signed receipt and what it states, for its sender
+//	GET /v1/ledger/checkpoint            the latest checkpoint
+//	GET /v1/ledger/consistency?fromSize=1&toSize=2   the proof that one ledger begins with another
+//	GET /v1/ledger/inclusion?sequence=1&size=2       the proof that a statement is in a ledger
 //
 // A caller that asks the first for XML is given the second, under its name in
 // Content-Location, so that following Location works for systems that only read
@@ -70,6 +73,7 @@ import (
 	"google.golang.org/grpc"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	ledgerv1 "github.com/lienthong/lienthong/gen/lienthong/ledger/v1"
 	"github.com/lienthong/lienthong/packet"
 )
 
@@ -85,7 +89,7 @@ const callWithin = 90 * time.Second
 
 // Config is what a gateway is made of. Conn, Codec and Caller are required.
 type Config struct {
-	// Conn leads to an ExchangeService.
+	// Conn leads to an ExchangeService and a LedgerService.
 	Conn grpc.ClientConnInterface
 	// Codec reads deliveries and writes answers.
 	Codec *packet.Codec
@@ -139,7 +143,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	g.routes = g.officialRoutes()
 	g.xsds, g.described = sync.OnceValues(newXSDs), sync.OnceValues(newDescription)
-	rest, err := newREST(g.exchange)
+	rest, err := newREST(g.exchange, ledgerv1.NewLedgerServiceClient(edgeConn{cfg.Conn}))
 	if err != nil {
 		return nil, err
 	}

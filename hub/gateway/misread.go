@@ -336,8 +336,8 @@ func enumNames(enum protoreflect.EnumDescriptor) string {
 }
 
 // checkREST says what is wrong with the address of a call under /v1: the sequence of
-// a packet in its path, and the format in its query. grpc-gateway would say it in the
-// words of its parsers.
+// a packet in its path, and the format and the numbers in its query. grpc-gateway would
+// say it in the words of its parsers.
 func checkREST(c *call) error {
 	query, err := queryOf(c.r.URL)
 	if err != nil {
@@ -346,10 +346,13 @@ func checkREST(c *call) error {
 	var findings []*packetv1.Finding
 	if rest, ok := strings.CutPrefix(c.path, packetsRoot); ok {
 		sequence, _, _ := strings.Cut(rest, "/")
-		if n, err := strconv.ParseUint(sequence, 10, 64); err != nil || n == 0 || sequence != strconv.FormatUint(n, 10) {
-			most := strconv.FormatUint(math.MaxUint64, 10)
-			findings = append(findings, violation("sequence", "type", sequence,
-				"a whole number from 1 to "+most+" is expected", "phải là số nguyên từ 1 đến "+most))
+		findings = append(findings, notCounted("sequence", sequence)...)
+	}
+	if strings.HasPrefix(c.path, ledgerRoot) {
+		for _, name := range ledgerNumbers() {
+			for _, value := range query[name] {
+				findings = append(findings, notCounted(name, value)...)
+			}
 		}
 	}
 	enum := exchangev1.Format(0).Descriptor()
@@ -366,6 +369,23 @@ func checkREST(c *call) error {
 	}
 	return fault.New(codes.InvalidArgument, "request_invalid",
 		"the address is not valid: "+strings.Join(en, "; "), "địa chỉ gọi không hợp lệ: "+strings.Join(vi, "; ")).With(findings)
+}
+
+// ledgerNumbers returns the numbers in queries of the ledger, in both spellings that
+// grpc-gateway reads.
+func ledgerNumbers() []string {
+	return []string{"sequence", "size", "fromSize", "toSize", "from_size", "to_size"}
+}
+
+// notCounted returns what is wrong with a number that counts packets; nothing where
+// that is one.
+func notCounted(name, value string) []*packetv1.Finding {
+	if n, err := strconv.ParseUint(value, 10, 64); err == nil && n > 0 && value == strconv.FormatUint(n, 10) {
+		return nil
+	}
+	most := strconv.FormatUint(math.MaxUint64, 10)
+	return []*packetv1.Finding{violation(name, "type", value,
+		"a whole number from 1 to "+most+" is expected", "phải là số nguyên từ 1 đến "+most)}
 }
 
 // isFormat reports whether a query names a format, by name or number.

@@ -12,7 +12,7 @@ import (
 )
 
 // OpenAPI returns the OpenAPI 3.1 document of the edge: its addresses, out of the table
-// that serves them and the annotations of the ExchangeService, and the schemas of what
+// that serves them and the annotations of the services under /v1, and the schemas of what
 // they take and answer. It is the same bytes every time. An error means that something
 // is served of which nothing is said.
 func OpenAPI() ([]byte, error) {
@@ -39,7 +39,7 @@ func OpenAPI() ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := d.exchange(); err != nil {
+	if err := d.rest(); err != nil {
 		return nil, err
 	}
 	if err := d.exemplify(); err != nil {

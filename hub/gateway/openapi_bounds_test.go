@@ -116,6 +116,7 @@ type sends map[string]func(value string) answer
 func numberSends(e *edge) sends {
 	all := envelopeSends(e)
 	maps.Copy(all, beside(e))
+	maps.Copy(all, ledgerSends(e))
 	pull := func(name string) func(string) answer {
 		return func(n string) answer { return e.post("/v1/deliveries:pull", jsonType, `{"`+name+`":`+n+`}`) }
 	}
@@ -314,7 +315,7 @@ func wordSends(e *edge) map[string]words {
 	numbered, envelope, unknown := append([]string{"0"}, over...), `{"id":"w","content":"e30=",%s}`, []string{`"x":1`}
 	ids, longest := []string{"a", "A.z_9:-", strings.Repeat("k", 128)}, strings.Repeat("k", 129)
 	formats := []string{"FORMAT_XML", "FORMAT_JSON", "FORMAT_PROTOBUF"}
-	return map[string]words{
+	all := map[string]words{
 		"Envelope.id pattern":                     {with("/v1/packets", `{"id":"%s","type":1,"format":1,"content":"e30="}`), ids[:2], []string{"a b", "ă", "a/b"}},
 		"Envelope.type enum":                      {with("/v1/packets", `{"id":"t","type":"%[1]s","format":1,"content":"e30="}`), []string{"PACKET_TYPE_DOSSIER", "PACKET_TYPE_PROGRESS", "PACKET_TYPE_SURVEY", "PACKET_TYPE_STATISTIC"}, []string{"PACKET_TYPE_UNSPECIFIED", "x"}},
 		"Envelope.format enum":                    {with("/v1/packets", `{"id":"f","type":1,"format":"%s","content":"e30="}`), formats, []string{"FORMAT_UNSPECIFIED", "x"}},
@@ -334,4 +335,8 @@ func wordSends(e *edge) map[string]words {
 		"/schema/lienthong.xsd?mode enum":         {at("/schema/lienthong.xsd?mode=%s"), []string{"strict", "structure"}, []string{"x", ""}},
 		"/schema/lienthong.xsd?type enum":         {at("/schema/lienthong.xsd?type=%s"), []string{"dossier", "progress", "survey", "statistic"}, []string{"x", ""}},
 	}
+	for name, form := range ledgerQueries() {
+		all[name+" pattern"] = words{func(value string) answer { return e.get(form + value) }, sequences, append([]string{"07"}, numbered...)}
+	}
+	return all
 }

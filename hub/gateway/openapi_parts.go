@@ -156,7 +156,7 @@ func newOpenAPI(version string) *openAPI {
 		Security: []map[string][]string{{clientCertificate: {}}},
 		Tags: []openAPITag{
 			{tagOfficial, bilingual("Các địa chỉ mà hệ thống của cơ quan đang gọi", "The addresses that agencies' systems already call")},
-			{tagREST, bilingual("ExchangeService qua REST, JSON của Protobuf", "The ExchangeService by REST, in Protobuf's JSON")},
+			{tagREST, bilingual("ExchangeService và LedgerService qua REST, JSON của Protobuf", "The ExchangeService and the LedgerService by REST, in Protobuf's JSON")},
 			{tagOpen, bilingual("Không cần chứng thư", "Served without a certificate")},
 		},
 		Paths: map[string]map[string]*operation{},

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	ledgerv1 "github.com/lienthong/lienthong/gen/lienthong/ledger/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
@@ -59,23 +61,50 @@ func document() media {
 	return media{Schema: map[string]any{"anyOf": kinds}, document: "MDocumentTraces"}
 }
 
-// exchange says what the annotations of the ExchangeService say: what grpc-gateway
-// serves was generated from them.
-func (d *openAPI) exchange() error {
+// ledgerTexts says what the methods of the LedgerService do.
+func ledgerTexts() map[protoreflect.Name]about {
+	return map[protoreflect.Name]about{
+		"GetCheckpoint": {
+			vi: "Điểm kiểm tra mới nhất của sổ cái", en: "The latest checkpoint of the ledger",
+			more: bilingual("Ghi chú có chữ ký của trục (C2SP tlog-checkpoint), mã hóa Base64. Bên giám sát lưu lại để đối chiếu về sau.",
+				"A note signed by the hub (C2SP tlog-checkpoint), in Base64. An auditor keeps it, to hold later ones against it."),
+			refuses: []int{http.StatusNotFound},
+		},
+		"GetConsistencyProof": {
+			vi: "Bằng chứng sổ cái chỉ được ghi thêm", en: "The proof that the ledger was only added to",
+			more: bilingual("Sổ cái ở kích thước toSize bắt đầu bằng sổ cái ở kích thước fromSize (RFC 6962, 2.1.2).",
+				"The ledger of size toSize begins with the ledger of size fromSize (RFC 6962, 2.1.2)."),
+		},
+		"GetInclusionProof": {
+			vi: "Bằng chứng một biên nhận nằm trong sổ cái", en: "The proof that a statement is in the ledger",
+			more: bilingual("Đường băm từ biên nhận số sequence đến gốc của sổ cái ở kích thước size (RFC 6962, 2.1.1).",
+				"The path of hashes from the statement of that sequence to the root of the ledger of that size (RFC 6962, 2.1.1)."),
+		},
+	}
+}
+
+// rest says what the annotations of the services say: what grpc-gateway serves was
+// generated from them.
+func (d *openAPI) rest() error {
 	if err := d.schema("Problem", problemSchema()); err != nil {
 		return err
 	}
 	if _, err := d.message((&packetv1.Finding{}).ProtoReflect().Descriptor()); err != nil {
 		return err
 	}
-	methods := exchangev1.File_lienthong_exchange_v1_exchange_proto.Services().ByName("ExchangeService").Methods()
-	for i := range methods.Len() {
-		m := methods.Get(i)
+	exchange := exchangev1.File_lienthong_exchange_v1_exchange_proto.Services().ByName("ExchangeService")
+	ledger := ledgerv1.File_lienthong_ledger_v1_ledger_proto.Services().ByName("LedgerService")
+	return errors.Join(d.service(exchange, restTexts()), d.service(ledger, ledgerTexts()))
+}
+
+func (d *openAPI) service(s protoreflect.ServiceDescriptor, texts map[protoreflect.Name]about) error {
+	for i := range s.Methods().Len() {
+		m := s.Methods().Get(i)
 		rule, ok := proto.GetExtension(m.Options(), annotations.E_Http).(*annotations.HttpRule)
 		if !ok || rule == nil {
 			continue // only by gRPC
 		}
-		said, ok := restTexts()[m.Name()]
+		said, ok := texts[m.Name()]
 		if !ok {
 			return fmt.Errorf("OpenAPI says nothing of %s", m.FullName())
 		}

@@ -12,8 +12,10 @@ import (
 	validator "github.com/pb33f/libopenapi-validator"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	ledgerv1 "github.com/lienthong/lienthong/gen/lienthong/ledger/v1"
 	"github.com/lienthong/lienthong/hub/gateway"
 )
 
@@ -115,10 +117,14 @@ func TestOpenAPIHasEveryAddressWithItsMethodsAndNoOther(t *testing.T) {
 		"/Document/SyncDocument", "/Document/UpdateDocumentTraces", "/Statistic/UpdateStatistic", "/Vote/UpdateVote", "/Delivery/Pull",
 		"/Delivery/Acknowledge", "/healthz", "/openapi.json", "/schema/lienthong.xsd", "/v1/packets/{sequence}/content",
 	}
-	methods := exchangev1.File_lienthong_exchange_v1_exchange_proto.Services().ByName("ExchangeService").Methods()
-	for i := range methods.Len() {
-		if rule, ok := proto.GetExtension(methods.Get(i).Options(), annotations.E_Http).(*annotations.HttpRule); ok && rule != nil {
-			want = append(want, rule.GetGet()+rule.GetPost())
+	for _, service := range []protoreflect.ServiceDescriptor{
+		exchangev1.File_lienthong_exchange_v1_exchange_proto.Services().ByName("ExchangeService"),
+		ledgerv1.File_lienthong_ledger_v1_ledger_proto.Services().ByName("LedgerService"),
+	} {
+		for i := range service.Methods().Len() {
+			if rule, ok := proto.GetExtension(service.Methods().Get(i).Options(), annotations.E_Http).(*annotations.HttpRule); ok && rule != nil {
+				want = append(want, rule.GetGet()+rule.GetPost())
+			}
 		}
 	}
 	for _, path := range want {

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	ledgerv1 "github.com/lienthong/lienthong/gen/lienthong/ledger/v1"
 	"github.com/lienthong/lienthong/hub/fault"
 )
 
@@ -29,6 +30,7 @@ const (
 	packetsRoot   = "/v1/packets/"
 	contentSuffix = "/content"
 	contentRoute  = packetsRoot + "{sequence}" + contentSuffix
+	ledgerRoot    = "/v1/ledger/"
 )
 
 // rest is the API that the .proto annotations describe, on grpc-gateway.
@@ -45,9 +47,9 @@ type restWriter struct {
 	err     error
 }
 
-// newREST registers the Exchange through its client: what the server checks, it
+// newREST registers the services through their clients: what the server checks, it
 // checks here as well.
-func newREST(exchange exchangev1.ExchangeServiceClient) (*rest, error) {
+func newREST(exchange exchangev1.ExchangeServiceClient, ledger ledgerv1.LedgerServiceClient) (*rest, error) {
 	none := func(string) (string, bool) { return "", false }
 	mux := runtime.NewServeMux(
 		// The only marshaler: grpc-gateway would match others by the whole Accept
@@ -69,7 +71,10 @@ func newREST(exchange exchangev1.ExchangeServiceClient) (*rest, error) {
 			carry(w, errNoSuchPath())
 		}),
 	)
-	if err := exchangev1.RegisterExchangeServiceHandlerClient(context.Background(), mux, exchange); err != nil {
+	err := errors.Join(
+		exchangev1.RegisterExchangeServiceHandlerClient(context.Background(), mux, exchange),
+		ledgerv1.RegisterLedgerServiceHandlerClient(context.Background(), mux, ledger))
+	if err != nil {
 		return nil, fmt.Errorf("gateway: register REST handlers: %w", err)
 	}
 	return &rest{mux: mux}, nil

@@ -1,8 +1,14 @@
-// Package ledger turns acceptances into evidence. Packets are accepted in commit
-// groups; the ledger signs the Merkle root (RFC 6962) of each group's leaves
-// once, and a receipt proves that its leaf is under a signed root. The Merkle
-// arithmetic is golang.org/x/mod/sumdb/tlog's, the signature a signed note
-// (C2SP signed-note, Ed25519).
+// Package ledger turns acceptances into evidence, twice. Packets are accepted in
+// commit groups: Ledger signs the Merkle root (RFC 6962) of each group's leaves once,
+// and a receipt proves at once that its leaf is under a signed root. All leaves
+// together are one append-only Merkle log: Log signs a checkpoint of it at an
+// interval, and a receipt that is asked for later proves its place in that log too,
+// which the hub then cannot take back from anyone who keeps a checkpoint.
+//
+// Signatures are signed notes (C2SP signed-note, Ed25519) of one key. The first line
+// of a note says what it is: "lienthong/group/v1" a group, the hub's name a
+// checkpoint (C2SP tlog-checkpoint, whose origin is the name of the key). No hub can
+// have a name with a slash.
 package ledger
 
 import (
@@ -17,16 +23,11 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/lienthong/lienthong/certs"
-	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 )
 
-// groupHeader is the first line of a group's note.
-const groupHeader = "lienthong/group/v1"
-
-// Ledger signs groups with the hub's ledger key.
+// Ledger signs with the hub's ledger key.
 type Ledger struct {
 	hub         string
 	signer      note.Signer
@@ -158,88 +159,3 @@ func (l *Ledger) Hub() string { return l.hub }
 
 // VerifierKey returns the key that verifies receipts (signed-note verifier key).
 func (l *Ledger) VerifierKey() string { return l.verifierKey }
-
-// Seal signs a group whose leaves follow each other from the first sequence.
-func (l *Ledger) Seal(first uint64, leaves [][]byte) ([]byte, error) {
-	tree, err := newTree(leaves)
-	if err != nil {
-		return nil, err
-	}
-	root, err := tlog.TreeHash(int64(len(leaves)), tree)
-	if err != nil {
-		return nil, fmt.Errorf("group root: %w", err)
-	}
-	text := fmt.Sprintf("%s\n%s\n%d\n%d\n%s\n", groupHeader, l.hub, first, len(leaves), base64.StdEncoding.EncodeToString(root[:]))
-	signed, err := note.Sign(&note.Note{Text: text}, l.signer)
-	if err != nil {
-		return nil, fmt.Errorf("sign group: %w", err)
-	}
-	return signed, nil
-}
-
-// Prover makes receipts for the leaves of one group.
-type Prover struct {
-	leaves [][]byte
-	note   []byte
-	tree   tree
-}
-
-// NewProver returns a Prover for a sealed group.
-func NewProver(leaves [][]byte, signedNote []byte) (*Prover, error) {
-	t, err := newTree(leaves)
-	if err != nil {
-		return nil, err
-	}
-	return &Prover{leaves: leaves, note: signedNote, tree: t}, nil
-}
-
-// Receipt returns the receipt of the leaf at an index of the group, from 0.
-func (p *Prover) Receipt(index int) (*exchangev1.Receipt, error) {
-	if index < 0 || index >= len(p.leaves) {
-		return nil, fmt.Errorf("receipt %d of a group of %d", index, len(p.leaves))
-	}
-	proof, err := tlog.ProveRecord(int64(len(p.leaves)), int64(index), p.tree)
-	if err != nil {
-		return nil, fmt.Errorf("prove leaf: %w", err)
-	}
-	path := make([][]byte, len(proof))
-	for i := range proof {
-		path[i] = proof[i][:]
-	}
-	return &exchangev1.Receipt{
-		Leaf:  p.leaves[index],
-		Index: uint32(index), //nolint:gosec // checked above
-		Path:  path,
-		Group: p.note,
-	}, nil
-}
-
-// tree holds the hashes of a group's Merkle tree at tlog's storage indexes.
-type tree []tlog.Hash
-
-func newTree(leaves [][]byte) (tree, error) {
-	if len(leaves) == 0 {
-		return nil, errors.New("a group has at least one leaf")
-	}
-	t := make(tree, 0, 2*len(leaves))
-	for i, leaf := range leaves {
-		hashes, err := tlog.StoredHashes(int64(i), leaf, t)
-		if err != nil {
-			return nil, fmt.Errorf("hash leaf: %w", err)
-		}
-		t = append(t, hashes...)
-	}
-	return t, nil
-}
-
-// ReadHashes implements tlog.HashReader.
-func (t tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	hashes := make([]tlog.Hash, len(indexes))
-	for i, index := range indexes {
-		if index < 0 || index >= int64(len(t)) {
-			return nil, fmt.Errorf("hash %d of %d", index, len(t))
-		}
-		hashes[i] = t[index]
-	}
-	return hashes, nil
-}

@@ -27,29 +27,40 @@ type group struct {
 
 // openGroup returns the group of a note that one of the verifiers has signed.
 func openGroup(message []byte, verifiers note.Verifiers) (group, error) {
-	opened, err := note.Open(message, verifiers)
-	var unsigned *note.UnverifiedNoteError
-	var invalid *note.InvalidSignatureError
-	switch {
-	case errors.As(err, &unsigned), errors.As(err, &invalid):
-		return group{}, fmt.Errorf("%w: %w", ErrSignature, err)
-	case err != nil:
-		return group{}, fmt.Errorf("%w: group: %w", ErrMalformed, err)
-	}
-	if err := checkSpelling(opened); err != nil {
+	opened, err := openNote(message, verifiers)
+	if err != nil {
 		return group{}, err
 	}
 	signed, err := parseGroup(opened.Text)
 	if err != nil {
 		return group{}, err
 	}
-	// A key says which hub it belongs to: one hub cannot sign as another.
+	return signed, checkSigner(opened, signed.hub)
+}
+
+// openNote returns a note that one of the verifiers has signed.
+func openNote(message []byte, verifiers note.Verifiers) (*note.Note, error) {
+	opened, err := note.Open(message, verifiers)
+	var unsigned *note.UnverifiedNoteError
+	var invalid *note.InvalidSignatureError
+	switch {
+	case errors.As(err, &unsigned), errors.As(err, &invalid):
+		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: signed note: %w", ErrMalformed, err)
+	}
+	return opened, checkSpelling(opened)
+}
+
+// checkSigner checks that a note of a hub is signed by that hub: a key says which one
+// it belongs to, and no hub can sign as another.
+func checkSigner(opened *note.Note, hub string) error {
 	for _, s := range opened.Sigs {
-		if s.Name == signed.hub {
-			return signed, nil
+		if s.Name == hub {
+			return nil
 		}
 	}
-	return group{}, fmt.Errorf("%w: the group is of hub %q, the key of %q", ErrContradiction, signed.hub, opened.Sigs[0].Name)
+	return fmt.Errorf("%w: it is of hub %q, the key of %q", ErrContradiction, hub, opened.Sigs[0].Name)
 }
 
 // checkSpelling refuses signatures that are not in the one canonical spelling of

@@ -2,6 +2,11 @@
 // hub's verifier key. A receipt that verifies proves that the hub gave its word:
 // its signature stands under a Merkle root (RFC 6962) that the receipt's
 // statement is under.
+//
+// A receipt that was fetched after the hub's next checkpoint proves more: that the
+// statement has its place in the one ledger of everything accepted. Whoever keeps a
+// checkpoint can then tell whether the hub has changed or forgotten anything since:
+// see VerifyConsistency.
 package receipt
 
 import (
@@ -9,7 +14,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"sync"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -18,40 +22,36 @@ import (
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 )
 
-// Why a receipt proves nothing. Every error of Verify and MatchesContent wraps
-// one of these.
+// Why something proves nothing. Every error of this package wraps one of these.
 var (
 	// ErrKey means that a verifier key cannot be read, or that none was given.
 	ErrKey = errors.New("not a verifier key")
-	// ErrMalformed means that the receipt is not written as receipts are.
-	ErrMalformed = errors.New("malformed receipt")
-	// ErrSignature means that none of the keys has signed the group.
+	// ErrMalformed means that something is not written as hubs write it.
+	ErrMalformed = errors.New("malformed")
+	// ErrSignature means that none of the keys has signed the group, or the checkpoint.
 	ErrSignature = errors.New("not signed by a known key")
 	// ErrPath means that the statement is not under the signed root.
 	ErrPath = errors.New("statement is not under the signed root")
-	// ErrContradiction means that the statement says something else than the
-	// signed group: another hub, or another sequence.
-	ErrContradiction = errors.New("statement contradicts the signed group")
+	// ErrContradiction means that what belongs together does not: the statement says
+	// another hub or sequence than what is signed, or the key is of another hub.
+	ErrContradiction = errors.New("contradiction")
+	// ErrFork means that two checkpoints are not proven to be of one ledger that was
+	// only added to. Where both are of one size, they prove that the hub has two.
+	ErrFork = errors.New("not one ledger that was only added to")
 	// ErrContent means that a statement is about other content.
 	ErrContent = errors.New("content is not what the receipt is for")
 )
 
-// maxPath is the longest path in a tree of fewer than 2^63 leaves.
-const maxPath = 63
-
-// recentGroups is how many verified groups a Verifier remembers: a hub commits one
-// group at a time, and the receipts of a group arrive together.
-const recentGroups = 16
+// maxProof is more hashes than any proof has in a tree of at most 2^62 leaves.
+const maxProof = 2 * 62
 
 // Verifier checks receipts against the verifier keys of a hub. It remembers the
-// groups it verified last, so that of the receipts of one group only the first
-// costs a signature check. It may be used concurrently.
+// groups and checkpoints it verified last, so that of the receipts of one group only
+// the first costs a signature check. It may be used concurrently.
 type Verifier struct {
-	keys note.Verifiers
-
-	mu     sync.Mutex
-	recent map[string]group // by the signed note, byte for byte
-	order  []string         // of recent, oldest first
+	keys        note.Verifiers
+	groups      remembered[group]
+	checkpoints remembered[Checkpoint]
 }
 
 // NewVerifier returns a Verifier for signed-note verifier keys; more than one
@@ -61,7 +61,7 @@ func NewVerifier(verifierKeys ...string) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Verifier{keys: keys, recent: map[string]group{}}, nil
+	return &Verifier{keys: keys}, nil
 }
 
 // Verify is Verifier.Verify for a single receipt.
@@ -73,56 +73,72 @@ func Verify(r *exchangev1.Receipt, verifierKeys ...string) (*exchangev1.Statemen
 	return v.Verify(r)
 }
 
-// Verify checks a receipt and returns what the hub stated. The statement is to be
-// believed only when the error is nil; the error wraps one of this package's
+// Verify checks a receipt, all of it, and returns what the hub stated. The statement
+// is to be believed only when the error is nil; the error wraps one of this package's
 // sentinels.
 func (v *Verifier) Verify(r *exchangev1.Receipt) (*exchangev1.Statement, error) {
+	proven, err := v.Prove(r)
+	return proven.Statement, err
+}
+
+// Proven is what a receipt has proven.
+type Proven struct {
+	// Statement of the hub.
+	Statement *exchangev1.Statement
+	// Checkpoint that the statement is in the ledger under, with the index
+	// Statement.Sequence-1; nil where the receipt has none.
+	Checkpoint *Checkpoint
+}
+
+// Prove is Verify that also tells of the ledger.
+func (v *Verifier) Prove(r *exchangev1.Receipt) (Proven, error) {
 	if len(r.GetLeaf()) == 0 || len(r.GetGroup()) == 0 {
-		return nil, fmt.Errorf("%w: leaf and group are required", ErrMalformed)
+		return Proven{}, fmt.Errorf("%w: leaf and group are required", ErrMalformed)
 	}
-	signed, err := v.open(r.GetGroup())
+	signed, err := v.groups.open(r.GetGroup(), v.keys, openGroup)
 	if err != nil {
-		return nil, err
+		return Proven{}, fmt.Errorf("group: %w", err)
 	}
-	if err := checkPath(r, signed); err != nil {
-		return nil, err
+	if err := checkPath(r.GetPath(), int64(r.GetIndex()), signed.size, signed.root, r.GetLeaf()); err != nil {
+		return Proven{}, err
 	}
 	statement := &exchangev1.Statement{}
 	if err := proto.Unmarshal(r.GetLeaf(), statement); err != nil {
-		return nil, fmt.Errorf("%w: leaf is no statement", ErrMalformed)
+		return Proven{}, fmt.Errorf("%w: leaf is no statement", ErrMalformed)
 	}
 	if statement.GetHub() != signed.hub {
-		return nil, fmt.Errorf("%w: the statement is of hub %q, the group of %q", ErrContradiction, statement.GetHub(), signed.hub)
+		return Proven{}, fmt.Errorf("%w: the statement is of hub %q, the group of %q", ErrContradiction, statement.GetHub(), signed.hub)
 	}
 	if want := signed.first + uint64(r.GetIndex()); statement.GetSequence() != want {
-		return nil, fmt.Errorf("%w: the statement has sequence %d, its place in the group is %d", ErrContradiction, statement.GetSequence(), want)
+		return Proven{}, fmt.Errorf("%w: the statement has sequence %d, its place in the group is %d", ErrContradiction, statement.GetSequence(), want)
 	}
-	return statement, nil
+	checkpoint, err := v.inLedger(r, statement)
+	if err != nil {
+		return Proven{}, fmt.Errorf("in the ledger: %w", err)
+	}
+	return Proven{Statement: statement, Checkpoint: checkpoint}, nil
 }
 
-// open returns the group of a signed note. Only notes that verified are
-// remembered.
-func (v *Verifier) open(message []byte) (group, error) {
-	v.mu.Lock()
-	known, ok := v.recent[string(message)]
-	v.mu.Unlock()
-	if ok {
-		return known, nil
-	}
-	signed, err := openGroup(message, v.keys)
-	if err != nil {
-		return group{}, err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if _, ok := v.recent[string(message)]; !ok {
-		v.recent[string(message)] = signed
-		if v.order = append(v.order, string(message)); len(v.order) > recentGroups {
-			delete(v.recent, v.order[0])
-			v.order = v.order[1:]
+// inLedger checks that a statement is in the ledger, where its receipt says so.
+func (v *Verifier) inLedger(r *exchangev1.Receipt, statement *exchangev1.Statement) (*Checkpoint, error) {
+	if len(r.GetCheckpoint()) == 0 {
+		if len(r.GetInclusion()) > 0 {
+			return nil, fmt.Errorf("%w: a path without a checkpoint", ErrMalformed)
 		}
+		return nil, nil
 	}
-	return signed, nil
+	checkpoint, err := v.Checkpoint(r.GetCheckpoint())
+	if err != nil {
+		return nil, err
+	}
+	if checkpoint.Hub != statement.GetHub() {
+		return nil, fmt.Errorf("%w: the statement is of hub %q, the checkpoint of %q", ErrContradiction, statement.GetHub(), checkpoint.Hub)
+	}
+	if statement.GetSequence() > checkpoint.Size {
+		return nil, fmt.Errorf("%w: sequence %d under a checkpoint of size %d", ErrContradiction, statement.GetSequence(), checkpoint.Size)
+	}
+	index := int64(statement.GetSequence() - 1)                                                                  //nolint:gosec // a sequence is at least 1, and below maxSize here
+	return &checkpoint, checkPath(r.GetInclusion(), index, int64(checkpoint.Size), checkpoint.Root, r.GetLeaf()) //nolint:gosec // below maxSize
 }
 
 // MatchesContent checks that a verified statement is about this content, as the
@@ -150,23 +166,31 @@ func parseKeys(keys []string) (note.Verifiers, error) {
 	return note.VerifierList(verifiers...), nil
 }
 
-func checkPath(r *exchangev1.Receipt, signed group) error {
-	index := int64(r.GetIndex())
-	if index >= signed.size {
-		return fmt.Errorf("%w: index %d in a group of %d", ErrMalformed, index, signed.size)
+// checkPath checks that a leaf of an index is in the tree of a size and root.
+func checkPath(path [][]byte, index, size int64, root tlog.Hash, leaf []byte) error {
+	if index >= size {
+		return fmt.Errorf("%w: index %d in a tree of %d", ErrMalformed, index, size)
 	}
-	if len(r.GetPath()) > maxPath {
-		return fmt.Errorf("%w: a path of %d hashes", ErrMalformed, len(r.GetPath()))
+	proof, err := parseProof(path)
+	if err != nil {
+		return err
 	}
-	path := make(tlog.RecordProof, len(r.GetPath()))
-	for i, hash := range r.GetPath() {
-		if len(hash) != tlog.HashSize {
-			return fmt.Errorf("%w: a path hash of %d bytes", ErrMalformed, len(hash))
-		}
-		path[i] = tlog.Hash(hash)
-	}
-	if err := tlog.CheckRecord(path, signed.size, signed.root, index, tlog.RecordHash(r.GetLeaf())); err != nil {
+	if err := tlog.CheckRecord(proof, size, root, index, tlog.RecordHash(leaf)); err != nil {
 		return fmt.Errorf("%w: %w", ErrPath, err)
 	}
 	return nil
+}
+
+func parseProof(sent [][]byte) ([]tlog.Hash, error) {
+	if len(sent) > maxProof {
+		return nil, fmt.Errorf("%w: a proof of %d hashes", ErrMalformed, len(sent))
+	}
+	proof := make([]tlog.Hash, len(sent))
+	for i, hash := range sent {
+		if len(hash) != tlog.HashSize {
+			return nil, fmt.Errorf("%w: a hash of %d bytes in a proof", ErrMalformed, len(hash))
+		}
+		proof[i] = tlog.Hash(hash)
+	}
+	return proof, nil
 }

@@ -83,6 +83,63 @@ func (Format) EnumDescriptor() ([]byte, []int) {
 	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{0}
 }
 
+// How far a delivery has got.
+type DeliveryStatus_State int32
+
+const (
+	// Not said.
+	DeliveryStatus_STATE_UNSPECIFIED DeliveryStatus_State = 0
+	// In the inbox, or on its way and not acknowledged.
+	DeliveryStatus_STATE_WAITING DeliveryStatus_State = 1
+	// The recipient has acknowledged it.
+	DeliveryStatus_STATE_ACKNOWLEDGED DeliveryStatus_State = 2
+	// The recipient has rejected it; it is a dead letter.
+	DeliveryStatus_STATE_DEAD DeliveryStatus_State = 3
+)
+
+// Enum value maps for DeliveryStatus_State.
+var (
+	DeliveryStatus_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_WAITING",
+		2: "STATE_ACKNOWLEDGED",
+		3: "STATE_DEAD",
+	}
+	DeliveryStatus_State_value = map[string]int32{
+		"STATE_UNSPECIFIED":  0,
+		"STATE_WAITING":      1,
+		"STATE_ACKNOWLEDGED": 2,
+		"STATE_DEAD":         3,
+	}
+)
+
+func (x DeliveryStatus_State) Enum() *DeliveryStatus_State {
+	p := new(DeliveryStatus_State)
+	*p = x
+	return p
+}
+
+func (x DeliveryStatus_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeliveryStatus_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_lienthong_exchange_v1_exchange_proto_enumTypes[1].Descriptor()
+}
+
+func (DeliveryStatus_State) Type() protoreflect.EnumType {
+	return &file_lienthong_exchange_v1_exchange_proto_enumTypes[1]
+}
+
+func (x DeliveryStatus_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeliveryStatus_State.Descriptor instead.
+func (DeliveryStatus_State) EnumDescriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{23, 0}
+}
+
 // A packet and what the hub has to know to route it.
 type Envelope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -281,7 +338,8 @@ type Delivery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The packet.
 	Packet *AcceptedPacket `protobuf:"bytes,1,opt,name=packet,proto3" json:"packet,omitempty"`
-	// 1 the first time, more after a redelivery. Counted since the hub started.
+	// 1 the first time, more after a redelivery. Counted since the hub started, or
+	// since it came back from the dead letters.
 	Attempt       uint32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -626,7 +684,9 @@ type ReceiveRequest struct {
 	// Grants this many more deliveries.
 	Credit uint32 `protobuf:"varint,1,opt,name=credit,proto3" json:"credit,omitempty"`
 	// Sequences of deliveries that are done with.
-	Acknowledge   []uint64 `protobuf:"varint,2,rep,packed,name=acknowledge,proto3" json:"acknowledge,omitempty"`
+	Acknowledge []uint64 `protobuf:"varint,2,rep,packed,name=acknowledge,proto3" json:"acknowledge,omitempty"`
+	// Deliveries that cannot be handled; see ExchangeService.Reject.
+	Reject        []*Rejection `protobuf:"bytes,3,rep,name=reject,proto3" json:"reject,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -675,20 +735,96 @@ func (x *ReceiveRequest) GetAcknowledge() []uint64 {
 	return nil
 }
 
+func (x *ReceiveRequest) GetReject() []*Rejection {
+	if x != nil {
+		return x.Reject
+	}
+	return nil
+}
+
+// A delivery that cannot be handled.
+type Rejection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sequence of the delivery.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Why, for people: it stands with the dead letter, and the packet's sender sees
+	// it. No personal data.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Trying again will not help: it becomes a dead letter at once.
+	Final         bool `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rejection) Reset() {
+	*x = Rejection{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rejection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rejection) ProtoMessage() {}
+
+func (x *Rejection) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rejection.ProtoReflect.Descriptor instead.
+func (*Rejection) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Rejection) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Rejection) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Rejection) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
+}
+
 // One frame of deliveries.
 type ReceiveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Deliveries, in the order of acceptance for each sender and subject.
 	Deliveries []*Delivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
 	// Acknowledgements the hub has taken since the last frame.
-	Acknowledged  []uint64 `protobuf:"varint,2,rep,packed,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	Acknowledged []uint64 `protobuf:"varint,2,rep,packed,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// Rejections the hub has taken since the last frame. Deliveries of the same sender
+	// and subject that came before this, and after the rejected one, are taken back;
+	// what comes after this is delivered anew.
+	Rejected      []uint64 `protobuf:"varint,3,rep,packed,name=rejected,proto3" json:"rejected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[9]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +836,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[9]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +849,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{9}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReceiveResponse) GetDeliveries() []*Delivery {
@@ -726,6 +862,13 @@ func (x *ReceiveResponse) GetDeliveries() []*Delivery {
 func (x *ReceiveResponse) GetAcknowledged() []uint64 {
 	if x != nil {
 		return x.Acknowledged
+	}
+	return nil
+}
+
+func (x *ReceiveResponse) GetRejected() []uint64 {
+	if x != nil {
+		return x.Rejected
 	}
 	return nil
 }
@@ -743,7 +886,7 @@ type PullRequest struct {
 
 func (x *PullRequest) Reset() {
 	*x = PullRequest{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[10]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -755,7 +898,7 @@ func (x *PullRequest) String() string {
 func (*PullRequest) ProtoMessage() {}
 
 func (x *PullRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[10]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -768,7 +911,7 @@ func (x *PullRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullRequest.ProtoReflect.Descriptor instead.
 func (*PullRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{10}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PullRequest) GetMax() uint32 {
@@ -798,7 +941,7 @@ type PullResponse struct {
 
 func (x *PullResponse) Reset() {
 	*x = PullResponse{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[11]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +953,7 @@ func (x *PullResponse) String() string {
 func (*PullResponse) ProtoMessage() {}
 
 func (x *PullResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[11]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +966,7 @@ func (x *PullResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullResponse.ProtoReflect.Descriptor instead.
 func (*PullResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{11}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PullResponse) GetDeliveries() []*Delivery {
@@ -851,7 +994,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[12]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1006,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[12]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1019,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{12}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AcknowledgeRequest) GetSequences() []uint64 {
@@ -899,7 +1042,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[13]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1054,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[13]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1067,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{13}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AcknowledgeResponse) GetAcknowledged() []uint64 {
@@ -937,6 +1080,565 @@ func (x *AcknowledgeResponse) GetAcknowledged() []uint64 {
 func (x *AcknowledgeResponse) GetNotWaiting() []uint64 {
 	if x != nil {
 		return x.NotWaiting
+	}
+	return nil
+}
+
+// Request of ExchangeService.Reject.
+type RejectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Deliveries that cannot be handled.
+	Rejections    []*Rejection `protobuf:"bytes,1,rep,name=rejections,proto3" json:"rejections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectRequest) Reset() {
+	*x = RejectRequest{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectRequest) ProtoMessage() {}
+
+func (x *RejectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectRequest.ProtoReflect.Descriptor instead.
+func (*RejectRequest) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RejectRequest) GetRejections() []*Rejection {
+	if x != nil {
+		return x.Rejections
+	}
+	return nil
+}
+
+// Answer of ExchangeService.Reject.
+type RejectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Deliveries that will be tried again.
+	Rejected []uint64 `protobuf:"varint,1,rep,packed,name=rejected,proto3" json:"rejected,omitempty"`
+	// Deliveries that are dead letters now.
+	Dead []uint64 `protobuf:"varint,2,rep,packed,name=dead,proto3" json:"dead,omitempty"`
+	// Sequences that were not out with the caller: done before, or never its own.
+	NotWaiting    []uint64 `protobuf:"varint,3,rep,packed,name=not_waiting,json=notWaiting,proto3" json:"not_waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectResponse) Reset() {
+	*x = RejectResponse{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectResponse) ProtoMessage() {}
+
+func (x *RejectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectResponse.ProtoReflect.Descriptor instead.
+func (*RejectResponse) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RejectResponse) GetRejected() []uint64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return nil
+}
+
+func (x *RejectResponse) GetDead() []uint64 {
+	if x != nil {
+		return x.Dead
+	}
+	return nil
+}
+
+func (x *RejectResponse) GetNotWaiting() []uint64 {
+	if x != nil {
+		return x.NotWaiting
+	}
+	return nil
+}
+
+// A delivery that was given up.
+type DeadLetter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Position of the packet in the accepted log; see GetPacket.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Why it was rejected the last time.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How often it was delivered.
+	Attempts uint32 `protobuf:"varint,3,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// When it was given up, by the hub's clock.
+	GivenUpAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=given_up_at,json=givenUpAt,proto3" json:"given_up_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetter) Reset() {
+	*x = DeadLetter{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetter) ProtoMessage() {}
+
+func (x *DeadLetter) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
+func (*DeadLetter) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DeadLetter) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetGivenUpAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.GivenUpAt
+	}
+	return nil
+}
+
+// Request of ExchangeService.ListDeadLetters.
+type ListDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those with sequences after this one.
+	After uint64 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`
+	// At most this many; 0 means 100.
+	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersRequest) Reset() {
+	*x = ListDeadLettersRequest{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersRequest) ProtoMessage() {}
+
+func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListDeadLettersRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ListDeadLettersRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// Answer of ExchangeService.ListDeadLetters.
+type ListDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Dead letters, by sequence.
+	DeadLetters   []*DeadLetter `protobuf:"bytes,1,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersResponse) Reset() {
+	*x = ListDeadLettersResponse{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersResponse) ProtoMessage() {}
+
+func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return nil
+}
+
+// Request of ExchangeService.SettleDeadLetters.
+type SettleDeadLettersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sequences of dead letters to deliver anew.
+	Redeliver []uint64 `protobuf:"varint,1,rep,packed,name=redeliver,proto3" json:"redeliver,omitempty"`
+	// Sequences of dead letters to do away with, as if they had been acknowledged.
+	Discard       []uint64 `protobuf:"varint,2,rep,packed,name=discard,proto3" json:"discard,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleDeadLettersRequest) Reset() {
+	*x = SettleDeadLettersRequest{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleDeadLettersRequest) ProtoMessage() {}
+
+func (x *SettleDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*SettleDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SettleDeadLettersRequest) GetRedeliver() []uint64 {
+	if x != nil {
+		return x.Redeliver
+	}
+	return nil
+}
+
+func (x *SettleDeadLettersRequest) GetDiscard() []uint64 {
+	if x != nil {
+		return x.Discard
+	}
+	return nil
+}
+
+// Answer of ExchangeService.SettleDeadLetters.
+type SettleDeadLettersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Dead letters that are deliveries again.
+	Redelivered []uint64 `protobuf:"varint,1,rep,packed,name=redelivered,proto3" json:"redelivered,omitempty"`
+	// Dead letters that are done with.
+	Discarded []uint64 `protobuf:"varint,2,rep,packed,name=discarded,proto3" json:"discarded,omitempty"`
+	// Sequences that are no dead letters of the caller.
+	NotDead       []uint64 `protobuf:"varint,3,rep,packed,name=not_dead,json=notDead,proto3" json:"not_dead,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleDeadLettersResponse) Reset() {
+	*x = SettleDeadLettersResponse{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleDeadLettersResponse) ProtoMessage() {}
+
+func (x *SettleDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*SettleDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SettleDeadLettersResponse) GetRedelivered() []uint64 {
+	if x != nil {
+		return x.Redelivered
+	}
+	return nil
+}
+
+func (x *SettleDeadLettersResponse) GetDiscarded() []uint64 {
+	if x != nil {
+		return x.Discarded
+	}
+	return nil
+}
+
+func (x *SettleDeadLettersResponse) GetNotDead() []uint64 {
+	if x != nil {
+		return x.NotDead
+	}
+	return nil
+}
+
+// Request of ExchangeService.GetDeliveryStatus.
+type GetDeliveryStatusRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Position in the accepted log.
+	Sequence      uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeliveryStatusRequest) Reset() {
+	*x = GetDeliveryStatusRequest{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeliveryStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeliveryStatusRequest) ProtoMessage() {}
+
+func (x *GetDeliveryStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeliveryStatusRequest.ProtoReflect.Descriptor instead.
+func (*GetDeliveryStatusRequest) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetDeliveryStatusRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// How far a packet has got with one recipient.
+type DeliveryStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Node, "G22/portal".
+	Recipient string `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	// How far the delivery has got.
+	State DeliveryStatus_State `protobuf:"varint,2,opt,name=state,proto3,enum=lienthong.exchange.v1.DeliveryStatus_State" json:"state,omitempty"`
+	// Why it was rejected, where it is a dead letter.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryStatus) Reset() {
+	*x = DeliveryStatus{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryStatus) ProtoMessage() {}
+
+func (x *DeliveryStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryStatus.ProtoReflect.Descriptor instead.
+func (*DeliveryStatus) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DeliveryStatus) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *DeliveryStatus) GetState() DeliveryStatus_State {
+	if x != nil {
+		return x.State
+	}
+	return DeliveryStatus_STATE_UNSPECIFIED
+}
+
+func (x *DeliveryStatus) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Answer of ExchangeService.GetDeliveryStatus.
+type GetDeliveryStatusResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each recipient, in the order of the receipt.
+	Deliveries    []*DeliveryStatus `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeliveryStatusResponse) Reset() {
+	*x = GetDeliveryStatusResponse{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeliveryStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeliveryStatusResponse) ProtoMessage() {}
+
+func (x *GetDeliveryStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeliveryStatusResponse.ProtoReflect.Descriptor instead.
+func (*GetDeliveryStatusResponse) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetDeliveryStatusResponse) GetDeliveries() []*DeliveryStatus {
+	if x != nil {
+		return x.Deliveries
 	}
 	return nil
 }
@@ -954,7 +1656,7 @@ type GetPacketRequest struct {
 
 func (x *GetPacketRequest) Reset() {
 	*x = GetPacketRequest{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[14]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1668,7 @@ func (x *GetPacketRequest) String() string {
 func (*GetPacketRequest) ProtoMessage() {}
 
 func (x *GetPacketRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[14]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1681,7 @@ func (x *GetPacketRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPacketRequest.ProtoReflect.Descriptor instead.
 func (*GetPacketRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{14}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetPacketRequest) GetSequence() uint64 {
@@ -1007,7 +1709,7 @@ type GetPacketResponse struct {
 
 func (x *GetPacketResponse) Reset() {
 	*x = GetPacketResponse{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[15]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1721,7 @@ func (x *GetPacketResponse) String() string {
 func (*GetPacketResponse) ProtoMessage() {}
 
 func (x *GetPacketResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[15]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1734,7 @@ func (x *GetPacketResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPacketResponse.ProtoReflect.Descriptor instead.
 func (*GetPacketResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{15}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetPacketResponse) GetPacket() *AcceptedPacket {
@@ -1053,7 +1755,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[16]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1767,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[16]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1780,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{16}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetReceiptRequest) GetSequence() uint64 {
@@ -1091,7 +1793,8 @@ func (x *GetReceiptRequest) GetSequence() uint64 {
 // Answer of ExchangeService.GetReceipt.
 type GetReceiptResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The hub's signed word, the same that was given on acceptance.
+	// The hub's signed word, the same that was given on acceptance; with its place in
+	// the whole ledger, once a checkpoint covers it.
 	Receipt *Receipt `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
 	// What receipt.leaf says, unpacked for reading.
 	Statement     *Statement `protobuf:"bytes,2,opt,name=statement,proto3" json:"statement,omitempty"`
@@ -1101,7 +1804,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[17]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1816,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[17]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1829,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{17}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetReceiptResponse) GetReceipt() *Receipt {
@@ -1186,15 +1889,22 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12:\n" +
 	"\areceipt\x18\x02 \x01(\v2\x1e.lienthong.exchange.v1.ReceiptH\x00R\areceipt\x127\n" +
 	"\arefusal\x18\x03 \x01(\v2\x1b.lienthong.fault.v1.RefusalH\x00R\arefusalB\t\n" +
-	"\aoutcome\"U\n" +
+	"\aoutcome\"\x9a\x01\n" +
 	"\x0eReceiveRequest\x12\x16\n" +
 	"\x06credit\x18\x01 \x01(\rR\x06credit\x12+\n" +
-	"\vacknowledge\x18\x02 \x03(\x04B\t\xbaH\x06\x92\x01\x03\x10\x90NR\vacknowledge\"v\n" +
+	"\vacknowledge\x18\x02 \x03(\x04B\t\xbaH\x06\x92\x01\x03\x10\x90NR\vacknowledge\x12C\n" +
+	"\x06reject\x18\x03 \x03(\v2 .lienthong.exchange.v1.RejectionB\t\xbaH\x06\x92\x01\x03\x10\x80\bR\x06reject\"j\n" +
+	"\tRejection\x12#\n" +
+	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\x12\"\n" +
+	"\x06reason\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12\x14\n" +
+	"\x05final\x18\x03 \x01(\bR\x05final\"\x92\x01\n" +
 	"\x0fReceiveResponse\x12?\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2\x1f.lienthong.exchange.v1.DeliveryR\n" +
 	"deliveries\x12\"\n" +
-	"\facknowledged\x18\x02 \x03(\x04R\facknowledged\"U\n" +
+	"\facknowledged\x18\x02 \x03(\x04R\facknowledged\x12\x1a\n" +
+	"\brejected\x18\x03 \x03(\x04R\brejected\"U\n" +
 	"\vPullRequest\x12\x1a\n" +
 	"\x03max\x18\x01 \x01(\rB\b\xbaH\x05*\x03\x18\x80\bR\x03max\x12*\n" +
 	"\fwait_seconds\x18\x02 \x01(\rB\a\xbaH\x04*\x02\x18<R\vwaitSeconds\"\x8c\x01\n" +
@@ -1209,7 +1919,50 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x13AcknowledgeResponse\x12\"\n" +
 	"\facknowledged\x18\x01 \x03(\x04R\facknowledged\x12\x1f\n" +
 	"\vnot_waiting\x18\x02 \x03(\x04R\n" +
-	"notWaiting\"x\n" +
+	"notWaiting\"^\n" +
+	"\rRejectRequest\x12M\n" +
+	"\n" +
+	"rejections\x18\x01 \x03(\v2 .lienthong.exchange.v1.RejectionB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\n" +
+	"rejections\"a\n" +
+	"\x0eRejectResponse\x12\x1a\n" +
+	"\brejected\x18\x01 \x03(\x04R\brejected\x12\x12\n" +
+	"\x04dead\x18\x02 \x03(\x04R\x04dead\x12\x1f\n" +
+	"\vnot_waiting\x18\x03 \x03(\x04R\n" +
+	"notWaiting\"\x98\x01\n" +
+	"\n" +
+	"DeadLetter\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1a\n" +
+	"\battempts\x18\x03 \x01(\rR\battempts\x12:\n" +
+	"\vgiven_up_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tgivenUpAt\"N\n" +
+	"\x16ListDeadLettersRequest\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x1e\n" +
+	"\x05limit\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\x05limit\"_\n" +
+	"\x17ListDeadLettersResponse\x12D\n" +
+	"\fdead_letters\x18\x01 \x03(\v2!.lienthong.exchange.v1.DeadLetterR\vdeadLetters\"h\n" +
+	"\x18SettleDeadLettersRequest\x12'\n" +
+	"\tredeliver\x18\x01 \x03(\x04B\t\xbaH\x06\x92\x01\x03\x10\x80\bR\tredeliver\x12#\n" +
+	"\adiscard\x18\x02 \x03(\x04B\t\xbaH\x06\x92\x01\x03\x10\x80\bR\adiscard\"v\n" +
+	"\x19SettleDeadLettersResponse\x12 \n" +
+	"\vredelivered\x18\x01 \x03(\x04R\vredelivered\x12\x1c\n" +
+	"\tdiscarded\x18\x02 \x03(\x04R\tdiscarded\x12\x19\n" +
+	"\bnot_dead\x18\x03 \x03(\x04R\anotDead\"?\n" +
+	"\x18GetDeliveryStatusRequest\x12#\n" +
+	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\"\xe4\x01\n" +
+	"\x0eDeliveryStatus\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\x12A\n" +
+	"\x05state\x18\x02 \x01(\x0e2+.lienthong.exchange.v1.DeliveryStatus.StateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"Y\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTATE_WAITING\x10\x01\x12\x16\n" +
+	"\x12STATE_ACKNOWLEDGED\x10\x02\x12\x0e\n" +
+	"\n" +
+	"STATE_DEAD\x10\x03\"b\n" +
+	"\x19GetDeliveryStatusResponse\x12E\n" +
+	"\n" +
+	"deliveries\x18\x01 \x03(\v2%.lienthong.exchange.v1.DeliveryStatusR\n" +
+	"deliveries\"x\n" +
 	"\x10GetPacketRequest\x12#\n" +
 	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\x12?\n" +
 	"\x06format\x18\x02 \x01(\x0e2\x1d.lienthong.exchange.v1.FormatB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06format\"R\n" +
@@ -1225,13 +1978,17 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\n" +
 	"FORMAT_XML\x10\x01\x12\x0f\n" +
 	"\vFORMAT_JSON\x10\x02\x12\x13\n" +
-	"\x0fFORMAT_PROTOBUF\x10\x032\xdd\x06\n" +
+	"\x0fFORMAT_PROTOBUF\x10\x032\xa4\v\n" +
 	"\x0fExchangeService\x12t\n" +
 	"\x06Submit\x12$.lienthong.exchange.v1.SubmitRequest\x1a%.lienthong.exchange.v1.SubmitResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\benvelope\"\v/v1/packets\x12k\n" +
 	"\fSubmitStream\x12*.lienthong.exchange.v1.SubmitStreamRequest\x1a+.lienthong.exchange.v1.SubmitStreamResponse(\x010\x01\x12\\\n" +
 	"\aReceive\x12%.lienthong.exchange.v1.ReceiveRequest\x1a&.lienthong.exchange.v1.ReceiveResponse(\x010\x01\x12o\n" +
 	"\x04Pull\x12\".lienthong.exchange.v1.PullRequest\x1a#.lienthong.exchange.v1.PullResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/deliveries:pull\x12\x8b\x01\n" +
-	"\vAcknowledge\x12).lienthong.exchange.v1.AcknowledgeRequest\x1a*.lienthong.exchange.v1.AcknowledgeResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/deliveries:acknowledge\x12~\n" +
+	"\vAcknowledge\x12).lienthong.exchange.v1.AcknowledgeRequest\x1a*.lienthong.exchange.v1.AcknowledgeResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/deliveries:acknowledge\x12w\n" +
+	"\x06Reject\x12$.lienthong.exchange.v1.RejectRequest\x1a%.lienthong.exchange.v1.RejectResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/deliveries:reject\x12\x8a\x01\n" +
+	"\x0fListDeadLetters\x12-.lienthong.exchange.v1.ListDeadLettersRequest\x1a..lienthong.exchange.v1.ListDeadLettersResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/dead-letters\x12\x9a\x01\n" +
+	"\x11SettleDeadLetters\x12/.lienthong.exchange.v1.SettleDeadLettersRequest\x1a0.lienthong.exchange.v1.SettleDeadLettersResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/dead-letters:settle\x12\xa1\x01\n" +
+	"\x11GetDeliveryStatus\x12/.lienthong.exchange.v1.GetDeliveryStatusRequest\x1a0.lienthong.exchange.v1.GetDeliveryStatusResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/packets/{sequence}/deliveries\x12~\n" +
 	"\tGetPacket\x12'.lienthong.exchange.v1.GetPacketRequest\x1a(.lienthong.exchange.v1.GetPacketResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/packets/{sequence}\x12\x89\x01\n" +
 	"\n" +
 	"GetReceipt\x12(.lienthong.exchange.v1.GetReceiptRequest\x1a).lienthong.exchange.v1.GetReceiptResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/packets/{sequence}/receiptBEZCgithub.com/lienthong/lienthong/gen/lienthong/exchange/v1;exchangev1b\x06proto3"
@@ -1248,73 +2005,99 @@ func file_lienthong_exchange_v1_exchange_proto_rawDescGZIP() []byte {
 	return file_lienthong_exchange_v1_exchange_proto_rawDescData
 }
 
-var file_lienthong_exchange_v1_exchange_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_lienthong_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_lienthong_exchange_v1_exchange_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_lienthong_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_lienthong_exchange_v1_exchange_proto_goTypes = []any{
-	(Format)(0),                   // 0: lienthong.exchange.v1.Format
-	(*Envelope)(nil),              // 1: lienthong.exchange.v1.Envelope
-	(*AcceptedPacket)(nil),        // 2: lienthong.exchange.v1.AcceptedPacket
-	(*Delivery)(nil),              // 3: lienthong.exchange.v1.Delivery
-	(*SubmitRequest)(nil),         // 4: lienthong.exchange.v1.SubmitRequest
-	(*SubmitResponse)(nil),        // 5: lienthong.exchange.v1.SubmitResponse
-	(*SubmitStreamRequest)(nil),   // 6: lienthong.exchange.v1.SubmitStreamRequest
-	(*SubmitStreamResponse)(nil),  // 7: lienthong.exchange.v1.SubmitStreamResponse
-	(*SubmitResult)(nil),          // 8: lienthong.exchange.v1.SubmitResult
-	(*ReceiveRequest)(nil),        // 9: lienthong.exchange.v1.ReceiveRequest
-	(*ReceiveResponse)(nil),       // 10: lienthong.exchange.v1.ReceiveResponse
-	(*PullRequest)(nil),           // 11: lienthong.exchange.v1.PullRequest
-	(*PullResponse)(nil),          // 12: lienthong.exchange.v1.PullResponse
-	(*AcknowledgeRequest)(nil),    // 13: lienthong.exchange.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),   // 14: lienthong.exchange.v1.AcknowledgeResponse
-	(*GetPacketRequest)(nil),      // 15: lienthong.exchange.v1.GetPacketRequest
-	(*GetPacketResponse)(nil),     // 16: lienthong.exchange.v1.GetPacketResponse
-	(*GetReceiptRequest)(nil),     // 17: lienthong.exchange.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),    // 18: lienthong.exchange.v1.GetReceiptResponse
-	(v1.PacketType)(0),            // 19: lienthong.packet.v1.PacketType
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*Receipt)(nil),               // 21: lienthong.exchange.v1.Receipt
-	(*Statement)(nil),             // 22: lienthong.exchange.v1.Statement
-	(*v11.Refusal)(nil),           // 23: lienthong.fault.v1.Refusal
+	(Format)(0),                       // 0: lienthong.exchange.v1.Format
+	(DeliveryStatus_State)(0),         // 1: lienthong.exchange.v1.DeliveryStatus.State
+	(*Envelope)(nil),                  // 2: lienthong.exchange.v1.Envelope
+	(*AcceptedPacket)(nil),            // 3: lienthong.exchange.v1.AcceptedPacket
+	(*Delivery)(nil),                  // 4: lienthong.exchange.v1.Delivery
+	(*SubmitRequest)(nil),             // 5: lienthong.exchange.v1.SubmitRequest
+	(*SubmitResponse)(nil),            // 6: lienthong.exchange.v1.SubmitResponse
+	(*SubmitStreamRequest)(nil),       // 7: lienthong.exchange.v1.SubmitStreamRequest
+	(*SubmitStreamResponse)(nil),      // 8: lienthong.exchange.v1.SubmitStreamResponse
+	(*SubmitResult)(nil),              // 9: lienthong.exchange.v1.SubmitResult
+	(*ReceiveRequest)(nil),            // 10: lienthong.exchange.v1.ReceiveRequest
+	(*Rejection)(nil),                 // 11: lienthong.exchange.v1.Rejection
+	(*ReceiveResponse)(nil),           // 12: lienthong.exchange.v1.ReceiveResponse
+	(*PullRequest)(nil),               // 13: lienthong.exchange.v1.PullRequest
+	(*PullResponse)(nil),              // 14: lienthong.exchange.v1.PullResponse
+	(*AcknowledgeRequest)(nil),        // 15: lienthong.exchange.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),       // 16: lienthong.exchange.v1.AcknowledgeResponse
+	(*RejectRequest)(nil),             // 17: lienthong.exchange.v1.RejectRequest
+	(*RejectResponse)(nil),            // 18: lienthong.exchange.v1.RejectResponse
+	(*DeadLetter)(nil),                // 19: lienthong.exchange.v1.DeadLetter
+	(*ListDeadLettersRequest)(nil),    // 20: lienthong.exchange.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),   // 21: lienthong.exchange.v1.ListDeadLettersResponse
+	(*SettleDeadLettersRequest)(nil),  // 22: lienthong.exchange.v1.SettleDeadLettersRequest
+	(*SettleDeadLettersResponse)(nil), // 23: lienthong.exchange.v1.SettleDeadLettersResponse
+	(*GetDeliveryStatusRequest)(nil),  // 24: lienthong.exchange.v1.GetDeliveryStatusRequest
+	(*DeliveryStatus)(nil),            // 25: lienthong.exchange.v1.DeliveryStatus
+	(*GetDeliveryStatusResponse)(nil), // 26: lienthong.exchange.v1.GetDeliveryStatusResponse
+	(*GetPacketRequest)(nil),          // 27: lienthong.exchange.v1.GetPacketRequest
+	(*GetPacketResponse)(nil),         // 28: lienthong.exchange.v1.GetPacketResponse
+	(*GetReceiptRequest)(nil),         // 29: lienthong.exchange.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),        // 30: lienthong.exchange.v1.GetReceiptResponse
+	(v1.PacketType)(0),                // 31: lienthong.packet.v1.PacketType
+	(*timestamppb.Timestamp)(nil),     // 32: google.protobuf.Timestamp
+	(*Receipt)(nil),                   // 33: lienthong.exchange.v1.Receipt
+	(*Statement)(nil),                 // 34: lienthong.exchange.v1.Statement
+	(*v11.Refusal)(nil),               // 35: lienthong.fault.v1.Refusal
 }
 var file_lienthong_exchange_v1_exchange_proto_depIdxs = []int32{
-	19, // 0: lienthong.exchange.v1.Envelope.type:type_name -> lienthong.packet.v1.PacketType
+	31, // 0: lienthong.exchange.v1.Envelope.type:type_name -> lienthong.packet.v1.PacketType
 	0,  // 1: lienthong.exchange.v1.Envelope.format:type_name -> lienthong.exchange.v1.Format
-	20, // 2: lienthong.exchange.v1.AcceptedPacket.accepted_at:type_name -> google.protobuf.Timestamp
-	1,  // 3: lienthong.exchange.v1.AcceptedPacket.envelope:type_name -> lienthong.exchange.v1.Envelope
-	2,  // 4: lienthong.exchange.v1.Delivery.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
-	1,  // 5: lienthong.exchange.v1.SubmitRequest.envelope:type_name -> lienthong.exchange.v1.Envelope
-	21, // 6: lienthong.exchange.v1.SubmitResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
-	22, // 7: lienthong.exchange.v1.SubmitResponse.statement:type_name -> lienthong.exchange.v1.Statement
-	1,  // 8: lienthong.exchange.v1.SubmitStreamRequest.envelopes:type_name -> lienthong.exchange.v1.Envelope
-	8,  // 9: lienthong.exchange.v1.SubmitStreamResponse.results:type_name -> lienthong.exchange.v1.SubmitResult
-	21, // 10: lienthong.exchange.v1.SubmitResult.receipt:type_name -> lienthong.exchange.v1.Receipt
-	23, // 11: lienthong.exchange.v1.SubmitResult.refusal:type_name -> lienthong.fault.v1.Refusal
-	3,  // 12: lienthong.exchange.v1.ReceiveResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
-	3,  // 13: lienthong.exchange.v1.PullResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
-	20, // 14: lienthong.exchange.v1.PullResponse.lease_until:type_name -> google.protobuf.Timestamp
-	0,  // 15: lienthong.exchange.v1.GetPacketRequest.format:type_name -> lienthong.exchange.v1.Format
-	2,  // 16: lienthong.exchange.v1.GetPacketResponse.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
-	21, // 17: lienthong.exchange.v1.GetReceiptResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
-	22, // 18: lienthong.exchange.v1.GetReceiptResponse.statement:type_name -> lienthong.exchange.v1.Statement
-	4,  // 19: lienthong.exchange.v1.ExchangeService.Submit:input_type -> lienthong.exchange.v1.SubmitRequest
-	6,  // 20: lienthong.exchange.v1.ExchangeService.SubmitStream:input_type -> lienthong.exchange.v1.SubmitStreamRequest
-	9,  // 21: lienthong.exchange.v1.ExchangeService.Receive:input_type -> lienthong.exchange.v1.ReceiveRequest
-	11, // 22: lienthong.exchange.v1.ExchangeService.Pull:input_type -> lienthong.exchange.v1.PullRequest
-	13, // 23: lienthong.exchange.v1.ExchangeService.Acknowledge:input_type -> lienthong.exchange.v1.AcknowledgeRequest
-	15, // 24: lienthong.exchange.v1.ExchangeService.GetPacket:input_type -> lienthong.exchange.v1.GetPacketRequest
-	17, // 25: lienthong.exchange.v1.ExchangeService.GetReceipt:input_type -> lienthong.exchange.v1.GetReceiptRequest
-	5,  // 26: lienthong.exchange.v1.ExchangeService.Submit:output_type -> lienthong.exchange.v1.SubmitResponse
-	7,  // 27: lienthong.exchange.v1.ExchangeService.SubmitStream:output_type -> lienthong.exchange.v1.SubmitStreamResponse
-	10, // 28: lienthong.exchange.v1.ExchangeService.Receive:output_type -> lienthong.exchange.v1.ReceiveResponse
-	12, // 29: lienthong.exchange.v1.ExchangeService.Pull:output_type -> lienthong.exchange.v1.PullResponse
-	14, // 30: lienthong.exchange.v1.ExchangeService.Acknowledge:output_type -> lienthong.exchange.v1.AcknowledgeResponse
-	16, // 31: lienthong.exchange.v1.ExchangeService.GetPacket:output_type -> lienthong.exchange.v1.GetPacketResponse
-	18, // 32: lienthong.exchange.v1.ExchangeService.GetReceipt:output_type -> lienthong.exchange.v1.GetReceiptResponse
-	26, // [26:33] is the sub-list for method output_type
-	19, // [19:26] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	32, // 2: lienthong.exchange.v1.AcceptedPacket.accepted_at:type_name -> google.protobuf.Timestamp
+	2,  // 3: lienthong.exchange.v1.AcceptedPacket.envelope:type_name -> lienthong.exchange.v1.Envelope
+	3,  // 4: lienthong.exchange.v1.Delivery.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
+	2,  // 5: lienthong.exchange.v1.SubmitRequest.envelope:type_name -> lienthong.exchange.v1.Envelope
+	33, // 6: lienthong.exchange.v1.SubmitResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
+	34, // 7: lienthong.exchange.v1.SubmitResponse.statement:type_name -> lienthong.exchange.v1.Statement
+	2,  // 8: lienthong.exchange.v1.SubmitStreamRequest.envelopes:type_name -> lienthong.exchange.v1.Envelope
+	9,  // 9: lienthong.exchange.v1.SubmitStreamResponse.results:type_name -> lienthong.exchange.v1.SubmitResult
+	33, // 10: lienthong.exchange.v1.SubmitResult.receipt:type_name -> lienthong.exchange.v1.Receipt
+	35, // 11: lienthong.exchange.v1.SubmitResult.refusal:type_name -> lienthong.fault.v1.Refusal
+	11, // 12: lienthong.exchange.v1.ReceiveRequest.reject:type_name -> lienthong.exchange.v1.Rejection
+	4,  // 13: lienthong.exchange.v1.ReceiveResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
+	4,  // 14: lienthong.exchange.v1.PullResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
+	32, // 15: lienthong.exchange.v1.PullResponse.lease_until:type_name -> google.protobuf.Timestamp
+	11, // 16: lienthong.exchange.v1.RejectRequest.rejections:type_name -> lienthong.exchange.v1.Rejection
+	32, // 17: lienthong.exchange.v1.DeadLetter.given_up_at:type_name -> google.protobuf.Timestamp
+	19, // 18: lienthong.exchange.v1.ListDeadLettersResponse.dead_letters:type_name -> lienthong.exchange.v1.DeadLetter
+	1,  // 19: lienthong.exchange.v1.DeliveryStatus.state:type_name -> lienthong.exchange.v1.DeliveryStatus.State
+	25, // 20: lienthong.exchange.v1.GetDeliveryStatusResponse.deliveries:type_name -> lienthong.exchange.v1.DeliveryStatus
+	0,  // 21: lienthong.exchange.v1.GetPacketRequest.format:type_name -> lienthong.exchange.v1.Format
+	3,  // 22: lienthong.exchange.v1.GetPacketResponse.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
+	33, // 23: lienthong.exchange.v1.GetReceiptResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
+	34, // 24: lienthong.exchange.v1.GetReceiptResponse.statement:type_name -> lienthong.exchange.v1.Statement
+	5,  // 25: lienthong.exchange.v1.ExchangeService.Submit:input_type -> lienthong.exchange.v1.SubmitRequest
+	7,  // 26: lienthong.exchange.v1.ExchangeService.SubmitStream:input_type -> lienthong.exchange.v1.SubmitStreamRequest
+	10, // 27: lienthong.exchange.v1.ExchangeService.Receive:input_type -> lienthong.exchange.v1.ReceiveRequest
+	13, // 28: lienthong.exchange.v1.ExchangeService.Pull:input_type -> lienthong.exchange.v1.PullRequest
+	15, // 29: lienthong.exchange.v1.ExchangeService.Acknowledge:input_type -> lienthong.exchange.v1.AcknowledgeRequest
+	17, // 30: lienthong.exchange.v1.ExchangeService.Reject:input_type -> lienthong.exchange.v1.RejectRequest
+	20, // 31: lienthong.exchange.v1.ExchangeService.ListDeadLetters:input_type -> lienthong.exchange.v1.ListDeadLettersRequest
+	22, // 32: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:input_type -> lienthong.exchange.v1.SettleDeadLettersRequest
+	24, // 33: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:input_type -> lienthong.exchange.v1.GetDeliveryStatusRequest
+	27, // 34: lienthong.exchange.v1.ExchangeService.GetPacket:input_type -> lienthong.exchange.v1.GetPacketRequest
+	29, // 35: lienthong.exchange.v1.ExchangeService.GetReceipt:input_type -> lienthong.exchange.v1.GetReceiptRequest
+	6,  // 36: lienthong.exchange.v1.ExchangeService.Submit:output_type -> lienthong.exchange.v1.SubmitResponse
+	8,  // 37: lienthong.exchange.v1.ExchangeService.SubmitStream:output_type -> lienthong.exchange.v1.SubmitStreamResponse
+	12, // 38: lienthong.exchange.v1.ExchangeService.Receive:output_type -> lienthong.exchange.v1.ReceiveResponse
+	14, // 39: lienthong.exchange.v1.ExchangeService.Pull:output_type -> lienthong.exchange.v1.PullResponse
+	16, // 40: lienthong.exchange.v1.ExchangeService.Acknowledge:output_type -> lienthong.exchange.v1.AcknowledgeResponse
+	18, // 41: lienthong.exchange.v1.ExchangeService.Reject:output_type -> lienthong.exchange.v1.RejectResponse
+	21, // 42: lienthong.exchange.v1.ExchangeService.ListDeadLetters:output_type -> lienthong.exchange.v1.ListDeadLettersResponse
+	23, // 43: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:output_type -> lienthong.exchange.v1.SettleDeadLettersResponse
+	26, // 44: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:output_type -> lienthong.exchange.v1.GetDeliveryStatusResponse
+	28, // 45: lienthong.exchange.v1.ExchangeService.GetPacket:output_type -> lienthong.exchange.v1.GetPacketResponse
+	30, // 46: lienthong.exchange.v1.ExchangeService.GetReceipt:output_type -> lienthong.exchange.v1.GetReceiptResponse
+	36, // [36:47] is the sub-list for method output_type
+	25, // [25:36] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_lienthong_exchange_v1_exchange_proto_init() }
@@ -1332,8 +2115,8 @@ func file_lienthong_exchange_v1_exchange_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lienthong_exchange_v1_exchange_proto_rawDesc), len(file_lienthong_exchange_v1_exchange_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   18,
+			NumEnums:      2,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,13 +19,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ExchangeService_Submit_FullMethodName       = "/lienthong.exchange.v1.ExchangeService/Submit"
-	ExchangeService_SubmitStream_FullMethodName = "/lienthong.exchange.v1.ExchangeService/SubmitStream"
-	ExchangeService_Receive_FullMethodName      = "/lienthong.exchange.v1.ExchangeService/Receive"
-	ExchangeService_Pull_FullMethodName         = "/lienthong.exchange.v1.ExchangeService/Pull"
-	ExchangeService_Acknowledge_FullMethodName  = "/lienthong.exchange.v1.ExchangeService/Acknowledge"
-	ExchangeService_GetPacket_FullMethodName    = "/lienthong.exchange.v1.ExchangeService/GetPacket"
-	ExchangeService_GetReceipt_FullMethodName   = "/lienthong.exchange.v1.ExchangeService/GetReceipt"
+	ExchangeService_Submit_FullMethodName            = "/lienthong.exchange.v1.ExchangeService/Submit"
+	ExchangeService_SubmitStream_FullMethodName      = "/lienthong.exchange.v1.ExchangeService/SubmitStream"
+	ExchangeService_Receive_FullMethodName           = "/lienthong.exchange.v1.ExchangeService/Receive"
+	ExchangeService_Pull_FullMethodName              = "/lienthong.exchange.v1.ExchangeService/Pull"
+	ExchangeService_Acknowledge_FullMethodName       = "/lienthong.exchange.v1.ExchangeService/Acknowledge"
+	ExchangeService_Reject_FullMethodName            = "/lienthong.exchange.v1.ExchangeService/Reject"
+	ExchangeService_ListDeadLetters_FullMethodName   = "/lienthong.exchange.v1.ExchangeService/ListDeadLetters"
+	ExchangeService_SettleDeadLetters_FullMethodName = "/lienthong.exchange.v1.ExchangeService/SettleDeadLetters"
+	ExchangeService_GetDeliveryStatus_FullMethodName = "/lienthong.exchange.v1.ExchangeService/GetDeliveryStatus"
+	ExchangeService_GetPacket_FullMethodName         = "/lienthong.exchange.v1.ExchangeService/GetPacket"
+	ExchangeService_GetReceipt_FullMethodName        = "/lienthong.exchange.v1.ExchangeService/GetReceipt"
 )
 
 // ExchangeServiceClient is the client API for ExchangeService service.
@@ -54,6 +58,20 @@ type ExchangeServiceClient interface {
 	// loses power within moments: deliveries are at least once. Sequences that are not
 	// waiting for the caller are answered, not refused.
 	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
+	// Says that deliveries cannot be handled, and why. Each is delivered again, after a
+	// delay that doubles each time; after as many attempts as the hub allows, or at
+	// once where the rejection is final, it becomes a dead letter. Later packets of the
+	// same sender and subject wait until then: those that were delivered already and not
+	// acknowledged are taken back. Other packets are not held up.
+	Reject(ctx context.Context, in *RejectRequest, opts ...grpc.CallOption) (*RejectResponse, error)
+	// Lists the caller's dead letters, oldest first.
+	ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error)
+	// Puts dead letters back into the caller's inbox, where they are delivered anew,
+	// after what was delivered meanwhile; or does away with them.
+	SettleDeadLetters(ctx context.Context, in *SettleDeadLettersRequest, opts ...grpc.CallOption) (*SettleDeadLettersResponse, error)
+	// Tells how far an accepted packet has got with each of its recipients. Only its
+	// sender may ask.
+	GetDeliveryStatus(ctx context.Context, in *GetDeliveryStatusRequest, opts ...grpc.CallOption) (*GetDeliveryStatusResponse, error)
 	// Fetches an accepted packet. Only its sender and its recipients may.
 	GetPacket(ctx context.Context, in *GetPacketRequest, opts ...grpc.CallOption) (*GetPacketResponse, error)
 	// Fetches the receipt of an accepted packet. Only its sender may.
@@ -124,6 +142,46 @@ func (c *exchangeServiceClient) Acknowledge(ctx context.Context, in *Acknowledge
 	return out, nil
 }
 
+func (c *exchangeServiceClient) Reject(ctx context.Context, in *RejectRequest, opts ...grpc.CallOption) (*RejectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RejectResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_Reject_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *exchangeServiceClient) ListDeadLetters(ctx context.Context, in *ListDeadLettersRequest, opts ...grpc.CallOption) (*ListDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeadLettersResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_ListDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *exchangeServiceClient) SettleDeadLetters(ctx context.Context, in *SettleDeadLettersRequest, opts ...grpc.CallOption) (*SettleDeadLettersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SettleDeadLettersResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_SettleDeadLetters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *exchangeServiceClient) GetDeliveryStatus(ctx context.Context, in *GetDeliveryStatusRequest, opts ...grpc.CallOption) (*GetDeliveryStatusResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetDeliveryStatusResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_GetDeliveryStatus_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *exchangeServiceClient) GetPacket(ctx context.Context, in *GetPacketRequest, opts ...grpc.CallOption) (*GetPacketResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPacketResponse)
@@ -170,6 +228,20 @@ type ExchangeServiceServer interface {
 	// loses power within moments: deliveries are at least once. Sequences that are not
 	// waiting for the caller are answered, not refused.
 	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
+	// Says that deliveries cannot be handled, and why. Each is delivered again, after a
+	// delay that doubles each time; after as many attempts as the hub allows, or at
+	// once where the rejection is final, it becomes a dead letter. Later packets of the
+	// same sender and subject wait until then: those that were delivered already and not
+	// acknowledged are taken back. Other packets are not held up.
+	Reject(context.Context, *RejectRequest) (*RejectResponse, error)
+	// Lists the caller's dead letters, oldest first.
+	ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error)
+	// Puts dead letters back into the caller's inbox, where they are delivered anew,
+	// after what was delivered meanwhile; or does away with them.
+	SettleDeadLetters(context.Context, *SettleDeadLettersRequest) (*SettleDeadLettersResponse, error)
+	// Tells how far an accepted packet has got with each of its recipients. Only its
+	// sender may ask.
+	GetDeliveryStatus(context.Context, *GetDeliveryStatusRequest) (*GetDeliveryStatusResponse, error)
 	// Fetches an accepted packet. Only its sender and its recipients may.
 	GetPacket(context.Context, *GetPacketRequest) (*GetPacketResponse, error)
 	// Fetches the receipt of an accepted packet. Only its sender may.
@@ -198,6 +270,18 @@ func (UnimplementedExchangeServiceServer) Pull(context.Context, *PullRequest) (*
 }
 func (UnimplementedExchangeServiceServer) Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Acknowledge not implemented")
+}
+func (UnimplementedExchangeServiceServer) Reject(context.Context, *RejectRequest) (*RejectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reject not implemented")
+}
+func (UnimplementedExchangeServiceServer) ListDeadLetters(context.Context, *ListDeadLettersRequest) (*ListDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeadLetters not implemented")
+}
+func (UnimplementedExchangeServiceServer) SettleDeadLetters(context.Context, *SettleDeadLettersRequest) (*SettleDeadLettersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SettleDeadLetters not implemented")
+}
+func (UnimplementedExchangeServiceServer) GetDeliveryStatus(context.Context, *GetDeliveryStatusRequest) (*GetDeliveryStatusResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDeliveryStatus not implemented")
 }
 func (UnimplementedExchangeServiceServer) GetPacket(context.Context, *GetPacketRequest) (*GetPacketResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPacket not implemented")
@@ -294,6 +378,78 @@ func _ExchangeService_Acknowledge_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ExchangeService_Reject_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RejectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).Reject(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_Reject_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).Reject(ctx, req.(*RejectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ExchangeService_ListDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).ListDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_ListDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).ListDeadLetters(ctx, req.(*ListDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ExchangeService_SettleDeadLetters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleDeadLettersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).SettleDeadLetters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_SettleDeadLetters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).SettleDeadLetters(ctx, req.(*SettleDeadLettersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ExchangeService_GetDeliveryStatus_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDeliveryStatusRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).GetDeliveryStatus(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_GetDeliveryStatus_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).GetDeliveryStatus(ctx, req.(*GetDeliveryStatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ExchangeService_GetPacket_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPacketRequest)
 	if err := dec(in); err != nil {
@@ -348,6 +504,22 @@ var ExchangeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Acknowledge",
 			Handler:    _ExchangeService_Acknowledge_Handler,
+		},
+		{
+			MethodName: "Reject",
+			Handler:    _ExchangeService_Reject_Handler,
+		},
+		{
+			MethodName: "ListDeadLetters",
+			Handler:    _ExchangeService_ListDeadLetters_Handler,
+		},
+		{
+			MethodName: "SettleDeadLetters",
+			Handler:    _ExchangeService_SettleDeadLetters_Handler,
+		},
+		{
+			MethodName: "GetDeliveryStatus",
+			Handler:    _ExchangeService_GetDeliveryStatus_Handler,
 		},
 		{
 			MethodName: "GetPacket",

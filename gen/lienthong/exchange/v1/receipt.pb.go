@@ -174,7 +174,15 @@ type Receipt struct {
 	Path [][]byte `protobuf:"bytes,3,rep,name=path,proto3" json:"path,omitempty"`
 	// Signed note (C2SP signed-note, Ed25519) over the group: its hub, first
 	// sequence, size and root.
-	Group         []byte `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
+	Group []byte `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
+	// Checkpoint of the whole ledger that covers the statement: a signed note (C2SP
+	// tlog-checkpoint) of the same key. Empty in a receipt given on acceptance; the
+	// hub adds it when it is asked for the receipt after the next checkpoint.
+	Checkpoint []byte `protobuf:"bytes,5,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// Merkle audit path from the leaf to the checkpoint's root (RFC 6962, 2.1.1): the
+	// leaf's index in the ledger is the statement's sequence less one. Empty without a
+	// checkpoint, and under the checkpoint of a ledger of one leaf.
+	Inclusion     [][]byte `protobuf:"bytes,6,rep,name=inclusion,proto3" json:"inclusion,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,6 +245,20 @@ func (x *Receipt) GetGroup() []byte {
 	return nil
 }
 
+func (x *Receipt) GetCheckpoint() []byte {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *Receipt) GetInclusion() [][]byte {
+	if x != nil {
+		return x.Inclusion
+	}
+	return nil
+}
+
 var File_lienthong_exchange_v1_receipt_proto protoreflect.FileDescriptor
 
 const file_lienthong_exchange_v1_receipt_proto_rawDesc = "" +
@@ -259,12 +281,16 @@ const file_lienthong_exchange_v1_receipt_proto_rawDesc = "" +
 	"recipients\x18\n" +
 	" \x03(\tR\n" +
 	"recipients\x128\n" +
-	"\bwarnings\x18\v \x03(\v2\x1c.lienthong.packet.v1.FindingR\bwarnings\"]\n" +
+	"\bwarnings\x18\v \x03(\v2\x1c.lienthong.packet.v1.FindingR\bwarnings\"\x9b\x01\n" +
 	"\aReceipt\x12\x12\n" +
 	"\x04leaf\x18\x01 \x01(\fR\x04leaf\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
 	"\x04path\x18\x03 \x03(\fR\x04path\x12\x14\n" +
-	"\x05group\x18\x04 \x01(\fR\x05groupBEZCgithub.com/lienthong/lienthong/gen/lienthong/exchange/v1;exchangev1b\x06proto3"
+	"\x05group\x18\x04 \x01(\fR\x05group\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x05 \x01(\fR\n" +
+	"checkpoint\x12\x1c\n" +
+	"\tinclusion\x18\x06 \x03(\fR\tinclusionBEZCgithub.com/lienthong/lienthong/gen/lienthong/exchange/v1;exchangev1b\x06proto3"
 
 var (
 	file_lienthong_exchange_v1_receipt_proto_rawDescOnce sync.Once
