@@ -13,12 +13,14 @@ import (
 	"github.com/lienthong/lienthong/certs"
 	enrolmentv1 "github.com/lienthong/lienthong/gen/lienthong/enrolment/v1"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	ledgerv1 "github.com/lienthong/lienthong/gen/lienthong/ledger/v1"
 	lookupv1 "github.com/lienthong/lienthong/gen/lienthong/lookup/v1"
 	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
 	viewv1 "github.com/lienthong/lienthong/gen/lienthong/view/v1"
 	"github.com/lienthong/lienthong/hub/admin"
 	"github.com/lienthong/lienthong/hub/exchange"
 	"github.com/lienthong/lienthong/hub/gateway"
+	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/lookup"
 	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
@@ -33,6 +35,7 @@ func policy() rpc.Policy {
 		exchangev1.ExchangeService_ServiceDesc.ServiceName:   rpc.Nodes,
 		lookupv1.LookupService_ServiceDesc.ServiceName:       rpc.Nodes,
 		viewv1.ViewService_ServiceDesc.ServiceName:           rpc.Nodes | rpc.Admins,
+		ledgerv1.LedgerService_ServiceDesc.ServiceName:       rpc.Nodes | rpc.Admins,
 		registryv1.RegistryService_ServiceDesc.ServiceName:   rpc.Admins,
 		enrolmentv1.EnrolmentService_ServiceDesc.ServiceName: rpc.Anyone,
 		healthv1.Health_ServiceDesc.ServiceName:              rpc.Anyone,
@@ -72,6 +75,7 @@ func (h *Hub) wireServices(context.Context) error {
 		exchangev1.RegisterExchangeServiceServer(s, h.exchange)
 		lookupv1.RegisterLookupServiceServer(s, asks)
 		viewv1.RegisterViewServiceServer(s, h.views)
+		ledgerv1.RegisterLedgerServiceServer(s, ledger.NewService(h.log))
 		registryv1.RegisterRegistryServiceServer(s, admin.NewRegistryService(h.registry, callerName, h.cfg.Logger))
 		enrolmentv1.RegisterEnrolmentServiceServer(s, admin.NewEnrolmentService(h.registry, h.cfg.Logger))
 		healthv1.RegisterHealthServer(s, health.NewServer())
@@ -102,11 +106,20 @@ func (h *Hub) wireExchange(validator protovalidate.Validator) error {
 	}
 	h.exchange, err = exchange.New(exchange.Config{
 		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: h.liberal, Strict: strict, ReadStrictly: h.registry.ReadStrictly, StrictHub: h.cfg.Strict,
-		Ledger: h.ledger, Caller: rpc.NodeFrom,
+		Ledger: h.ledger, Included: h.log.Included, Caller: rpc.NodeFrom,
 		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes},
-		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.views.Wake,
+		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.showAccepted,
 	})
 	return err
+}
+
+// showAccepted hands what was accepted to the views.
+func (h *Hub) showAccepted(accepted []exchange.Accepted) {
+	shown := make([]views.Accepted, len(accepted))
+	for i, a := range accepted {
+		shown[i] = views.Accepted(a)
+	}
+	h.views.Offer(shown)
 }
 
 func callerName(ctx context.Context) (string, bool) {

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -21,8 +22,9 @@ import (
 type Ledger interface {
 	// Hub is the name receipts are given under.
 	Hub() string
-	// Seal signs a group of leaves that follow each other from the first sequence.
-	Seal(first uint64, leaves [][]byte) (note []byte, err error)
+	// SealGroup signs a group of leaves that follow each other from the first
+	// sequence, and returns what makes its receipts.
+	SealGroup(first uint64, leaves [][]byte) (*ledger.Prover, error)
 }
 
 // committer gathers submissions into groups and commits one group at a time.
@@ -34,17 +36,35 @@ type committer struct {
 	clock     func() time.Time
 	logger    *slog.Logger
 	limits    Limits
-	queue     chan *submission
+	queue     chan *bundle
 	done      chan struct{} // closed when nothing is queued any more
-	committed func(recipients map[string]bool)
+	committed func(accepted []Accepted, recipients map[string]bool)
 
 	// submitting is held for reading while a submission is being queued, so that
 	// run, in the end, knows when nobody can queue any more.
 	submitting sync.RWMutex
 }
 
-// submit queues a submission. Its answer is called once, unless submit fails.
-func (c *committer) submit(ctx context.Context, sub *submission) error {
+// bundle is what one caller submits at once.
+type bundle struct {
+	submissions []*submission
+	bytes       int // of their records
+	// answer is called once, by the committer, with an answer for each submission; it
+	// does not block.
+	answer func([]answered)
+}
+
+// answered returns an answer for each submission.
+func (b *bundle) answered(of func(i int) answer) []answered {
+	all := make([]answered, len(b.submissions))
+	for i, sub := range b.submissions {
+		all[i] = answered{id: sub.stored.ID, answer: of(i)}
+	}
+	return all
+}
+
+// submit queues a bundle. Its answer is called once, unless submit fails.
+func (c *committer) submit(ctx context.Context, b *bundle) error {
 	c.submitting.RLock()
 	defer c.submitting.RUnlock()
 	select {
@@ -53,7 +73,7 @@ func (c *committer) submit(ctx context.Context, sub *submission) error {
 	default:
 	}
 	select {
-	case c.queue <- sub:
+	case c.queue <- b:
 		return nil
 	case <-c.done:
 		return shuttingDown()
@@ -95,14 +115,14 @@ func (c *committer) commitQueued(ctx context.Context) {
 	}
 }
 
-func (c *committer) gather(first *submission) []*submission {
-	group := []*submission{first}
-	size := len(first.envelope.GetContent())
-	for len(group) < c.limits.GroupEnvelopes && size < c.limits.GroupBytes {
+func (c *committer) gather(first *bundle) []*bundle {
+	group := []*bundle{first}
+	count, size := len(first.submissions), first.bytes
+	for count < c.limits.GroupEnvelopes && size < c.limits.GroupBytes {
 		select {
-		case sub := <-c.queue:
-			group = append(group, sub)
-			size += len(sub.envelope.GetContent())
+		case b := <-c.queue:
+			group = append(group, b)
+			count, size = count+len(b.submissions), size+b.bytes
 		default:
 			return group
 		}
@@ -110,48 +130,62 @@ func (c *committer) gather(first *submission) []*submission {
 	return group
 }
 
-func (c *committer) commit(ctx context.Context, group []*submission) {
-	submissions := make([]store.Submission, len(group))
-	for i, sub := range group {
-		submissions[i] = sub.stored
+func (c *committer) commit(ctx context.Context, group []*bundle) {
+	var submissions []*submission
+	var stored []store.Submission
+	for _, b := range group {
+		for _, sub := range b.submissions {
+			submissions, stored = append(submissions, sub), append(stored, sub.stored)
+		}
 	}
 	var prover *ledger.Prover
-	outcomes, err := c.store.Accept(ctx, submissions, func(fresh []store.Fresh) (store.Sealed, error) {
-		sealed, err := c.seal(group, fresh)
-		if err != nil {
-			return sealed, err
-		}
-		prover, err = ledger.NewProver(sealed.Leaves, sealed.Note)
+	outcomes, err := c.store.Accept(ctx, stored, func(fresh []store.Fresh) (store.Sealed, error) {
+		var sealed store.Sealed
+		var err error
+		sealed, prover, err = c.seal(submissions, fresh)
 		return sealed, err
 	})
 	if err != nil {
-		c.logger.Error("a group of packets could not be stored", "packets", len(group), "error", err)
-		for _, sub := range group {
-			sub.answer(answer{err: storeUnavailable(err)})
+		c.logger.Error("a group of packets could not be stored", "packets", len(stored), "error", err)
+		for _, b := range group {
+			b.answer(b.answered(func(int) answer { return answer{err: storeUnavailable(err)} }))
 		}
 		return
 	}
 	recipients := map[string]bool{}
-	fresh := 0
-	for i, sub := range group {
-		switch outcomes[i].Verdict {
-		case store.Accepted:
-			for _, r := range sub.stored.Recipients {
-				recipients[r] = true
+	var accepted []Accepted
+	fresh, at := 0, 0
+	for _, b := range group {
+		b.answer(b.answered(func(i int) answer {
+			outcome := outcomes[at+i]
+			switch outcome.Verdict {
+			case store.Accepted:
+				sub := b.submissions[i]
+				for _, r := range sub.stored.Recipients {
+					recipients[r] = true
+				}
+				accepted = append(accepted, Accepted{Sequence: outcome.Sequence, Speaker: sub.speaksFor, Packet: sub.packet})
+				receipt, err := prover.Receipt(fresh)
+				fresh++
+				return answer{receipt: receipt, err: err}
+			case store.Duplicate:
+				return answer{earlier: outcome.Sequence}
+			default:
+				return answer{err: conflict(outcome.Sequence)}
 			}
-			receipt, err := prover.Receipt(fresh)
-			sub.answer(answer{receipt: receipt, err: err})
-			fresh++
-		case store.Duplicate:
-			sub.answer(answer{earlier: outcomes[i].Sequence})
-		default:
-			sub.answer(answer{err: conflict(outcomes[i].Sequence)})
-		}
+		}))
+		at += len(b.submissions)
 	}
-	c.committed(recipients)
+	c.committed(accepted, recipients)
 }
 
+// storeUnavailable is the refusal of what could not be stored.
 func storeUnavailable(cause error) error {
+	if errors.Is(cause, store.ErrFull) {
+		return fault.New(codes.Unavailable, "store_full",
+			"the hub has no space left to store packets; submit again later",
+			"trục liên thông hết dung lượng lưu trữ; vui lòng gửi lại sau").After(30 * time.Second).Because(cause)
+	}
 	return fault.New(codes.Unavailable, "store_unavailable",
 		"the hub could not store the packet; submit again later",
 		"trục liên thông chưa lưu được gói tin; vui lòng gửi lại sau").After(5 * time.Second).Because(cause)
@@ -163,33 +197,37 @@ func conflict(sequence uint64) error {
 		fmt.Sprintf("mã này đã dùng cho nội dung khác, đã tiếp nhận với số thứ tự %d; hãy dùng mã mới", sequence))
 }
 
-// seal writes the records and leaves of the fresh submissions and signs them.
-func (c *committer) seal(group []*submission, fresh []store.Fresh) (store.Sealed, error) {
-	at := timestamppb.New(c.clock())
+// seal completes the records and leaves of the fresh submissions and signs them.
+func (c *committer) seal(group []*submission, fresh []store.Fresh) (store.Sealed, *ledger.Prover, error) {
+	now := c.clock()
+	at := timestamppb.New(now)
 	sealed := store.Sealed{
 		Records: make([][]byte, len(fresh)),
 		Leaves:  make([][]byte, len(fresh)),
+		At:      now,
 	}
 	for i, f := range fresh {
 		sub := group[f.Index]
-		statement := sub.statement
-		statement.Hub, statement.Sequence, statement.AcceptedAt = c.ledger.Hub(), f.Sequence, at
+		// Fields may stand in any order: what only the commit knows comes last.
 		var err error
-		sealed.Records[i], err = proto.Marshal(&exchangev1.AcceptedPacket{
-			Sequence: f.Sequence, Sender: sub.sender, OnBehalfOf: statement.GetOnBehalfOf(), Subject: statement.GetSubject(),
-			AcceptedAt: at, Envelope: sub.envelope, ContentSha256: sub.contentDigest[:],
-		})
+		sealed.Records[i], err = appended(sub.record, &exchangev1.AcceptedPacket{Sequence: f.Sequence, AcceptedAt: at})
 		if err != nil {
-			return sealed, fmt.Errorf("write record: %w", err)
+			return sealed, nil, fmt.Errorf("write record: %w", err)
 		}
-		if sealed.Leaves[i], err = proto.Marshal(statement); err != nil {
-			return sealed, fmt.Errorf("write leaf: %w", err)
+		sealed.Leaves[i], err = appended(sub.leaf, &exchangev1.Statement{Hub: c.ledger.Hub(), Sequence: f.Sequence, AcceptedAt: at})
+		if err != nil {
+			return sealed, nil, fmt.Errorf("write leaf: %w", err)
 		}
 	}
-	var err error
-	sealed.Note, err = c.ledger.Seal(fresh[0].Sequence, sealed.Leaves)
+	prover, err := c.ledger.SealGroup(fresh[0].Sequence, sealed.Leaves)
 	if err != nil {
-		return sealed, fmt.Errorf("seal: %w", err)
+		return sealed, nil, fmt.Errorf("seal: %w", err)
 	}
-	return sealed, nil
+	sealed.Note = prover.Note()
+	return sealed, prover, nil
+}
+
+// appended writes the fields of a message after those that were written before.
+func appended(before []byte, message proto.Message) ([]byte, error) {
+	return proto.MarshalOptions{}.MarshalAppend(before, message)
 }

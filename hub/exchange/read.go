@@ -52,8 +52,9 @@ func (s *Service) convert(env *exchangev1.Envelope, format exchangev1.Format) er
 	return nil
 }
 
-// GetReceipt implements ExchangeService. A caller that is not the sender is
-// answered as if the packet did not exist.
+// GetReceipt implements ExchangeService: the receipt as it was given, and its place
+// in the ledger where the latest checkpoint covers it. A caller that is not the
+// sender is answered as if the packet did not exist.
 func (s *Service) GetReceipt(ctx context.Context, req *exchangev1.GetReceiptRequest) (*exchangev1.GetReceiptResponse, error) {
 	statement, err := s.statementFor(ctx, req.GetSequence(), false)
 	if err != nil {
@@ -62,6 +63,10 @@ func (s *Service) GetReceipt(ctx context.Context, req *exchangev1.GetReceiptRequ
 	receipt, err := (&receipts{store: s.store}).of(ctx, req.GetSequence())
 	if err != nil {
 		return nil, err
+	}
+	receipt.Checkpoint, receipt.Inclusion, err = s.included(req.GetSequence())
+	if err != nil {
+		return nil, fmt.Errorf("prove receipt in the ledger: %w", err)
 	}
 	return &exchangev1.GetReceiptResponse{Receipt: receipt, Statement: statement}, nil
 }

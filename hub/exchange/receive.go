@@ -2,12 +2,14 @@ package exchange
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -147,19 +149,19 @@ func (r *receiver) sendSome(ctx context.Context) (bool, error) {
 	if err != nil || len(taken) == 0 {
 		return false, err
 	}
-	deliveries, err := r.service.deliveries(ctx, taken)
+	frame, err := r.service.frame(ctx, taken)
 	if err != nil {
 		return false, err
 	}
 	r.credit -= len(taken)
-	if err := r.stream.Send(&exchangev1.ReceiveResponse{Deliveries: deliveries}); err != nil {
+	if err := r.stream.Send(frame); err != nil {
 		return false, fmt.Errorf("send deliveries: %w", err)
 	}
 	return true, nil
 }
 
-// deliveries reads what was taken from an inbox.
-func (s *Service) deliveries(ctx context.Context, taken []out) ([]*exchangev1.Delivery, error) {
+// records reads what was taken from an inbox.
+func (s *Service) records(ctx context.Context, taken []out) ([][]byte, error) {
 	sequences := make([]uint64, len(taken))
 	for i, o := range taken {
 		sequences[i] = o.sequence
@@ -168,11 +170,56 @@ func (s *Service) deliveries(ctx context.Context, taken []out) ([]*exchangev1.De
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
+	return records, nil
+}
+
+// Numbers of the fields that frame writes, by the .proto file.
+const (
+	fieldDeliveries protowire.Number = 1 // of ReceiveResponse
+	fieldPacket     protowire.Number = 1 // of Delivery
+	fieldAttempt    protowire.Number = 2 // of Delivery
+)
+
+// frame is a frame of deliveries for the network. A record is stored as it goes out,
+// a serialised AcceptedPacket, and is not read and written again on its way: the
+// message carries it among its unknown fields, which are serialised as they are.
+func (s *Service) frame(ctx context.Context, taken []out) (*exchangev1.ReceiveResponse, error) {
+	records, err := s.records(ctx, taken)
+	if err != nil {
+		return nil, err
+	}
+	size := 0
+	for _, record := range records {
+		size += len(record) + maxDeliveryOverhead
+	}
+	raw := make([]byte, 0, size)
+	for i, record := range records {
+		attempt := uint64(taken[i].attempt)
+		inner := protowire.SizeTag(fieldPacket) + protowire.SizeBytes(len(record)) + protowire.SizeTag(fieldAttempt) + protowire.SizeVarint(attempt)
+		raw = protowire.AppendVarint(protowire.AppendTag(raw, fieldDeliveries, protowire.BytesType), uint64(inner)) //nolint:gosec // a size
+		raw = protowire.AppendBytes(protowire.AppendTag(raw, fieldPacket, protowire.BytesType), record)
+		raw = protowire.AppendVarint(protowire.AppendTag(raw, fieldAttempt, protowire.VarintType), attempt)
+	}
+	frame := &exchangev1.ReceiveResponse{}
+	frame.ProtoReflect().SetUnknown(raw)
+	return frame, nil
+}
+
+// maxDeliveryOverhead is what a delivery takes beside its record: three tags, two
+// lengths and a number.
+const maxDeliveryOverhead = 3 + 2*binary.MaxVarintLen64 + binary.MaxVarintLen32
+
+// deliveries reads what was taken from an inbox.
+func (s *Service) deliveries(ctx context.Context, taken []out) ([]*exchangev1.Delivery, error) {
+	records, err := s.records(ctx, taken)
+	if err != nil {
+		return nil, err
+	}
 	deliveries := make([]*exchangev1.Delivery, len(taken))
 	for i, record := range records {
 		accepted := &exchangev1.AcceptedPacket{}
 		if err := proto.Unmarshal(record, accepted); err != nil {
-			return nil, fmt.Errorf("record %d: %w", sequences[i], err)
+			return nil, fmt.Errorf("record %d: %w", taken[i].sequence, err)
 		}
 		deliveries[i] = &exchangev1.Delivery{Packet: accepted, Attempt: taken[i].attempt}
 	}

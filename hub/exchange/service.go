@@ -63,7 +63,8 @@ type Limits struct {
 	// StreamEnvelopes bounds the envelopes of one submit stream that wait for
 	// their result; default 4096.
 	StreamEnvelopes int
-	// GroupEnvelopes and GroupBytes bound one commit group; defaults 1024, 8 MiB.
+	// GroupEnvelopes and GroupBytes end one commit group, with what was sent together
+	// with the envelope that reaches them; defaults 1024, 8 MiB.
 	GroupEnvelopes, GroupBytes int
 	// Unacknowledged bounds what one consumer (a receive stream, or a pull) has been
 	// sent and has not acknowledged; default 10,000. There are bounds in bytes and
@@ -86,6 +87,9 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// chunk is how many envelopes of a frame go to their commit together.
+func (l Limits) chunk() int { return min(l.StreamEnvelopes, l.GroupEnvelopes) }
+
 func orElse[T comparable](value, otherwise T) T {
 	var zero T
 	if value == zero {
@@ -95,7 +99,7 @@ func orElse[T comparable](value, otherwise T) T {
 }
 
 // Config is what a Service is made of. All but Limits, Strict, ReadStrictly,
-// StrictHub and Committed is required.
+// StrictHub, Included and Committed is required.
 type Config struct {
 	Store  Store
 	Rights Rights
@@ -112,6 +116,10 @@ type Config struct {
 	// hub's doing, not the node's.
 	StrictHub bool
 	Ledger    Ledger
+	// Included returns the ledger's latest checkpoint and the path that proves the
+	// statement of a sequence under it; nil where it does not cover that yet. Without it,
+	// receipts prove their group only.
+	Included func(sequence uint64) (checkpoint []byte, path [][]byte, err error)
 	// SpeaksFor returns the organisation a node speaks for: its own, or the one it
 	// names; see registry.SpeaksFor.
 	SpeaksFor func(node, onBehalfOf string) (packet.Organisation, error)
@@ -121,8 +129,18 @@ type Config struct {
 	Limits    Limits
 	Clock     func() time.Time
 	Logger    *slog.Logger
-	// Committed is called after each commit; it must not block.
-	Committed func()
+	// Committed is told what was accepted, in order, after each commit; it must not
+	// block, nor change anything of it.
+	Committed func([]Accepted)
+}
+
+// Accepted is a packet that was accepted.
+type Accepted struct {
+	Sequence uint64
+	// Speaker is the organisation that its sender spoke for.
+	Speaker packet.Organisation
+	// Packet as it was read; its message may keep the bytes it was read from.
+	Packet *packet.Packet
 }
 
 // Service implements ExchangeService. Run has to be running for it to accept.
@@ -136,6 +154,7 @@ type Service struct {
 	readStrictly func(node string) bool
 	strictHub    bool
 	ledger       Ledger
+	included     func(sequence uint64) (checkpoint []byte, path [][]byte, err error)
 	caller       func(context.Context) (string, bool)
 	validator    protovalidate.Validator
 	limits       Limits
@@ -162,10 +181,13 @@ func New(cfg Config) (*Service, error) {
 	if cfg.StrictHub && cfg.Strict == nil {
 		return nil, errors.New("exchange: StrictHub needs Strict, to read with")
 	}
+	if cfg.Included == nil {
+		cfg.Included = func(uint64) ([]byte, [][]byte, error) { return nil, nil, nil }
+	}
 	limits := cfg.Limits.withDefaults()
 	s := &Service{
 		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor,
-		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, strictHub: cfg.StrictHub, ledger: cfg.Ledger,
+		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, strictHub: cfg.StrictHub, ledger: cfg.Ledger, included: cfg.Included,
 		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
 		maxRecipients: maxRecipients(),
 		quota:         newQuota(limits),
@@ -173,12 +195,12 @@ func New(cfg Config) (*Service, error) {
 	}
 	s.committer = &committer{
 		store: cfg.Store, ledger: cfg.Ledger, clock: cfg.Clock, logger: cfg.Logger, limits: limits,
-		queue: make(chan *submission, limits.GroupEnvelopes),
+		queue: make(chan *bundle, limits.GroupEnvelopes),
 		done:  make(chan struct{}),
-		committed: func(recipients map[string]bool) {
+		committed: func(accepted []Accepted, recipients map[string]bool) {
 			s.inboxes.wake(recipients)
-			if cfg.Committed != nil {
-				cfg.Committed()
+			if cfg.Committed != nil && len(accepted) > 0 {
+				cfg.Committed(accepted)
 			}
 		},
 	}

@@ -27,13 +27,12 @@ type submission struct {
 	sender        string
 	envelope      *exchangev1.Envelope
 	speaksFor     packet.Organisation
+	packet        *packet.Packet
 	contentDigest [sha256.Size]byte
-	// statement is what the receipt will say, but for what the commit gives: hub,
-	// sequence and time.
-	statement *exchangev1.Statement
-	stored    store.Submission
-	// answer is called once, by the committer; it does not block.
-	answer func(answer)
+	// record and leaf are an AcceptedPacket and the Statement of the receipt, but for
+	// what the commit gives: hub, sequence and time.
+	record, leaf []byte
+	stored       store.Submission
 }
 
 // answer says what became of a submission: one of its fields is set.
@@ -86,6 +85,9 @@ func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
 			fmt.Sprintf("envelope.recipients: %d recipients; at most %d are allowed", count, most),
 			fmt.Sprintf("envelope.recipients: có %d nơi nhận; cho phép tối đa %d", count, most))
 	}
+	if wellFormed(env) {
+		return nil
+	}
 	err := s.validator.Validate(env)
 	var invalid *protovalidate.ValidationError
 	switch {
@@ -95,6 +97,33 @@ func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
 		return fault.Invalid("envelope", invalid)
 	}
 	return fmt.Errorf("validate envelope: %w", err)
+}
+
+// fewRecipients are compared with each other one by one.
+const fewRecipients = 8
+
+// wellFormed reports whether an envelope plainly keeps the rules of its .proto file,
+// as nearly all do. Whatever it is not sure of, the validator judges.
+func wellFormed(env *exchangev1.Envelope) bool {
+	_, typed := packetv1.PacketType_name[int32(env.GetType())]
+	_, formatted := exchangev1.Format_name[int32(env.GetFormat())]
+	if !typed || env.GetType() == 0 || !formatted || env.GetFormat() == 0 || len(env.GetContent()) == 0 ||
+		len(env.GetOnBehalfOf()) > 32 || len(env.GetId()) == 0 || len(env.GetId()) > 128 || len(env.GetRecipients()) > fewRecipients {
+		return false
+	}
+	for _, c := range []byte(env.GetId()) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == ':', c == '-':
+		default:
+			return false
+		}
+	}
+	for i, recipient := range env.GetRecipients() {
+		if len(recipient) == 0 || len(recipient) > 100 || slices.Contains(env.GetRecipients()[:i], recipient) {
+			return false
+		}
+	}
+	return true
 }
 
 // maxRecipients returns how many recipients the rules of an envelope allow: that is
@@ -124,18 +153,36 @@ func (s *Service) admit(sub *submission) error {
 	if err != nil {
 		return err
 	}
-	subject := decoded.Subject()
+	sub.packet = decoded
+	subject, speaksFor := decoded.Subject(), sub.speaksFor.String()
 	sub.stored.Order = orderOf(sub.sender, subject)
-	sub.statement = &exchangev1.Statement{
-		Sender: sub.sender, EnvelopeId: env.GetId(), Type: env.GetType(), OnBehalfOf: sub.speaksFor.String(), Subject: subject,
+	sub.stored.Kind = uint32(env.GetType()) //nolint:gosec // enum
+	sub.leaf, err = written(&exchangev1.Statement{
+		Sender: sub.sender, EnvelopeId: env.GetId(), Type: env.GetType(), OnBehalfOf: speaksFor, Subject: subject,
 		ContentSha256: sub.contentDigest[:], Recipients: sub.stored.Recipients, Warnings: decoded.Warnings,
-	}
-	// What cannot be written, such as a text that is not UTF-8, may fail here but
-	// not in the commit, where others would fail with it.
-	if _, err := proto.Marshal(sub.statement); err != nil {
+	})
+	if err != nil {
 		return fmt.Errorf("statement: %w", err)
 	}
+	sub.record, err = written(&exchangev1.AcceptedPacket{
+		Sender: sub.sender, OnBehalfOf: speaksFor, Subject: subject, Envelope: env, ContentSha256: sub.contentDigest[:],
+	})
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
 	return nil
+}
+
+// roomForCommit is what the commit writes after what was written here: hub (64 and
+// 2 bytes at most), sequence (11), time (2 and 17).
+const roomForCommit = 96
+
+// written writes a message, with room for what the commit writes after it. What
+// cannot be written, such as a text that is not UTF-8, fails here and not in the
+// commit, where others would fail with it.
+func written(message proto.Message) ([]byte, error) {
+	room := make([]byte, 0, proto.Size(message)+roomForCommit)
+	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(room, message) //nolint:wrapcheck // callers say what it is
 }
 
 // read reads a packet as its sender's packets are to be read: liberally, or strictly,
@@ -188,11 +235,9 @@ func (s *Service) route(sub *submission) ([]string, error) {
 	if named := sub.envelope.GetRecipients(); len(named) > 0 {
 		return narrowed(sub, named, holders)
 	}
-	recipients := make([]string, 0, len(holders))
-	for _, node := range holders {
-		if node != sub.sender {
-			recipients = append(recipients, node)
-		}
+	recipients := holders
+	if at, own := slices.BinarySearch(holders, sub.sender); own {
+		recipients = slices.Concat(holders[:at], holders[at+1:])
 	}
 	if len(recipients) == 0 {
 		return nil, noRight(sub, "")
@@ -257,22 +302,30 @@ func typeNames(typ packetv1.PacketType) (en, vi string) {
 // digestOf tells submissions under one id apart: by content and by everything
 // else the sender said.
 func digestOf(env *exchangev1.Envelope, content [sha256.Size]byte) [sha256.Size]byte {
-	said := content[:]
+	said := append(make([]byte, 0, 256), content[:]...)
 	said = binary.BigEndian.AppendUint32(said, uint32(env.GetType()))   //nolint:gosec // enum
 	said = binary.BigEndian.AppendUint32(said, uint32(env.GetFormat())) //nolint:gosec // enum
-	recipients := slices.Clone(env.GetRecipients())
-	slices.Sort(recipients)
-	for _, text := range append([]string{env.GetOnBehalfOf()}, recipients...) {
-		said = binary.BigEndian.AppendUint32(said, uint32(len(text))) //nolint:gosec // bounded by the message
-		said = append(said, text...)
+	said = appendText(said, env.GetOnBehalfOf())
+	recipients := env.GetRecipients()
+	if !slices.IsSorted(recipients) {
+		recipients = slices.Sorted(slices.Values(recipients))
+	}
+	for _, text := range recipients {
+		said = appendText(said, text)
 	}
 	return sha256.Sum256(said)
+}
+
+func appendText(to []byte, text string) []byte {
+	return append(binary.BigEndian.AppendUint32(to, uint32(len(text))), text...) //nolint:gosec // bounded by the message
 }
 
 // orderOf maps a sender and subject to the number that packets with a common
 // order share. Two subjects that collide only wait for each other needlessly;
 // SHA-256 keeps a sender from choosing a subject that makes others wait.
 func orderOf(sender, subject string) uint64 {
-	sum := sha256.Sum256([]byte(sender + "\x00" + subject)) // a node id has no zero byte
+	both := append(make([]byte, 0, 256), sender...)
+	both = append(append(both, 0), subject...) // a node id has no zero byte
+	sum := sha256.Sum256(both)
 	return binary.BigEndian.Uint64(sum[:])
 }

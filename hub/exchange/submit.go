@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync/atomic"
 
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
@@ -19,14 +22,12 @@ func (s *Service) Submit(ctx context.Context, req *exchangev1.SubmitRequest) (*e
 	if err != nil {
 		return nil, err
 	}
-	answers := make(chan answer, 1)
-	one := submitter{service: s, caller: caller, answer: func(_ string, a answer) { answers <- a }}
-	if err := one.submit(ctx, req.GetEnvelope()); err != nil {
-		return nil, err
-	}
+	answers := make(chan []answered, 1)
+	one := submitter{service: s, caller: caller, answer: func(a []answered) { answers <- a }}
+	one.submit(ctx, []*exchangev1.Envelope{req.GetEnvelope()})
 	select {
 	case a := <-answers:
-		receipt, err := (&receipts{store: s.store}).settle(ctx, a)
+		receipt, err := (&receipts{store: s.store}).settle(ctx, a[0].answer)
 		if err != nil {
 			return nil, err
 		}
@@ -46,31 +47,46 @@ type submitter struct {
 	caller  string
 	// patient submitters wait where the caller's quota is used up.
 	patient bool
-	// answer is called once for every envelope that submit returned nil for, at
-	// once or later, and must not block.
-	answer func(id string, a answer)
+	// answer is called for every envelope, at once or later, with some of them at a
+	// time, and must not block.
+	answer func([]answered)
 }
 
-// submit queues an envelope, or returns why it is refused. It blocks while too
+// submit queues envelopes, or answers why they are refused. It blocks while too
 // much is queued already, so memory stays bounded.
-func (u submitter) submit(ctx context.Context, env *exchangev1.Envelope) error {
-	sub, earlier, err := u.service.prepare(ctx, u.caller, env)
+func (u submitter) submit(ctx context.Context, envelopes []*exchangev1.Envelope) {
+	b := &bundle{submissions: make([]*submission, 0, len(envelopes))}
+	var settled []answered
+	for _, env := range envelopes {
+		sub, earlier, err := u.service.prepare(ctx, u.caller, env)
+		if sub == nil {
+			settled = append(settled, answered{id: env.GetId(), answer: answer{earlier: earlier, err: err}})
+			continue
+		}
+		b.submissions = append(b.submissions, sub)
+		b.bytes += len(sub.record)
+	}
+	if len(settled) > 0 {
+		u.answer(settled)
+	}
+	if len(b.submissions) == 0 {
+		return
+	}
+	if err := u.queue(ctx, b); err != nil {
+		u.answer(b.answered(func(int) answer { return answer{err: err} }))
+	}
+}
+
+func (u submitter) queue(ctx context.Context, b *bundle) error {
+	release, err := u.service.quota.acquire(ctx, u.caller, b.bytes, u.patient)
 	if err != nil {
 		return err
 	}
-	if sub == nil {
-		u.answer(env.GetId(), answer{earlier: earlier})
-		return nil
-	}
-	release, err := u.service.quota.acquire(ctx, u.caller, proto.Size(env), u.patient)
-	if err != nil {
-		return err
-	}
-	sub.answer = func(a answer) {
+	b.answer = func(answers []answered) {
 		release()
-		u.answer(env.GetId(), a)
+		u.answer(answers)
 	}
-	if err := u.service.committer.submit(ctx, sub); err != nil {
+	if err := u.service.committer.submit(ctx, b); err != nil {
 		release()
 		return err
 	}
@@ -90,13 +106,13 @@ func (s *Service) SubmitStream(stream exchangev1.ExchangeService_SubmitStreamSer
 	defer cancel()
 	in := &submitStream{
 		service: s, stream: stream, receipts: receipts{store: s.store},
-		slots:   make(chan struct{}, s.limits.StreamEnvelopes),
-		answers: make(chan answered, s.limits.StreamEnvelopes),
+		slots:   semaphore.NewWeighted(int64(s.limits.StreamEnvelopes)),
+		answers: make(chan []answered, s.limits.StreamEnvelopes),
 		ended:   make(chan error, 1),
 	}
 	in.submitter = submitter{
 		service: s, caller: caller, patient: true,
-		answer: func(id string, a answer) { in.answers <- answered{id: id, answer: a} },
+		answer: func(a []answered) { in.answers <- a },
 	}
 	go in.read(ctx)
 	return in.write(ctx)
@@ -107,9 +123,10 @@ type submitStream struct {
 	submitter submitter
 	receipts  receipts
 	stream    exchangev1.ExchangeService_SubmitStreamServer
-	slots     chan struct{} // one token per envelope without a written result
-	answers   chan answered // as large as slots, so that answering never blocks
-	ended     chan error    // what read ended with; nil for a half-close
+	slots     *semaphore.Weighted // one for each envelope without a written result
+	held      atomic.Int64        // of slots
+	answers   chan []answered     // as many as there are slots, so that answering never blocks
+	ended     chan error          // what read ended with; nil for a half-close
 }
 
 type answered struct {
@@ -128,16 +145,13 @@ func (r *submitStream) read(ctx context.Context) {
 			r.ended <- err
 			return
 		}
-		for _, env := range frame.GetEnvelopes() {
-			select {
-			case r.slots <- struct{}{}:
-			case <-ctx.Done():
-				r.ended <- ctx.Err()
+		for envelopes := range slices.Chunk(frame.GetEnvelopes(), r.service.limits.chunk()) {
+			if err := r.slots.Acquire(ctx, int64(len(envelopes))); err != nil {
+				r.ended <- err
 				return
 			}
-			if err := r.submitter.submit(ctx, env); err != nil {
-				r.submitter.answer(env.GetId(), answer{err: err})
-			}
+			r.held.Add(int64(len(envelopes)))
+			r.submitter.submit(ctx, envelopes)
 		}
 	}
 }
@@ -146,19 +160,23 @@ func (r *submitStream) read(ctx context.Context) {
 // its result.
 func (r *submitStream) write(ctx context.Context) error {
 	ended := false
+	var waiting []answered
 	for {
-		if ended && len(r.slots) == 0 {
+		if ended && r.held.Load() == 0 {
 			return nil
 		}
-		select {
-		case first := <-r.answers:
-			frame := r.frameOf(ctx, first)
+		if len(waiting) > 0 {
+			frame, rest := r.frameOf(ctx, waiting)
 			if err := r.stream.Send(frame); err != nil {
 				return fmt.Errorf("send results: %w", err)
 			}
-			for range frame.GetResults() {
-				<-r.slots
-			}
+			waiting = rest
+			r.held.Add(-int64(len(frame.GetResults())))
+			r.slots.Release(int64(len(frame.GetResults())))
+			continue
+		}
+		select {
+		case waiting = <-r.answers:
 		case err := <-r.ended:
 			if err != nil {
 				return fmt.Errorf("read envelopes: %w", err)
@@ -173,19 +191,21 @@ func (r *submitStream) write(ctx context.Context) error {
 // resultsPerFrame bounds a frame of results beside its bytes.
 const resultsPerFrame = 512
 
-func (r *submitStream) frameOf(ctx context.Context, first answered) *exchangev1.SubmitStreamResponse {
-	frame := &exchangev1.SubmitStreamResponse{}
-	next, size := first, 0
-	for {
-		result := r.resultOf(ctx, next)
-		frame.Results = append(frame.Results, result)
-		if size += proto.Size(result); size >= bytesPerFrame || len(frame.GetResults()) >= resultsPerFrame {
-			return frame
+// frameOf makes a frame of results, first of those that wait, and returns the rest.
+func (r *submitStream) frameOf(ctx context.Context, waiting []answered) (frame *exchangev1.SubmitStreamResponse, rest []answered) {
+	frame = &exchangev1.SubmitStreamResponse{}
+	for size := 0; ; {
+		for i, next := range waiting {
+			result := r.resultOf(ctx, next)
+			frame.Results = append(frame.Results, result)
+			if size += proto.Size(result); size >= bytesPerFrame || len(frame.GetResults()) >= resultsPerFrame {
+				return frame, waiting[i+1:]
+			}
 		}
 		select {
-		case next = <-r.answers:
+		case waiting = <-r.answers:
 		default:
-			return frame
+			return frame, nil
 		}
 	}
 }

@@ -106,17 +106,25 @@ func (s session) RecvMsg(m any) error {
 	if !ok {
 		return fmt.Errorf("message of type %T", m)
 	}
+	return s.server.validate(message, s.server.withoutElements(message.ProtoReflect().Descriptor()))
+}
+
+// withoutElements leaves out the messages in repeated fields of a message.
+func (s *Server) withoutElements(desc protoreflect.MessageDescriptor) protovalidate.ValidationOption {
+	if known, ok := s.filters.Load(desc.FullName()); ok {
+		return known.(protovalidate.ValidationOption) //nolint:forcetypeassert // only these are stored
+	}
 	elements := map[protoreflect.FullName]bool{}
-	fields := message.ProtoReflect().Descriptor().Fields()
-	for i := range fields.Len() {
-		if field := fields.Get(i); field.IsList() && field.Message() != nil {
+	for i := range desc.Fields().Len() {
+		if field := desc.Fields().Get(i); field.IsList() && field.Message() != nil {
 			elements[field.Message().FullName()] = true
 		}
 	}
-	return s.server.validate(message, protovalidate.WithFilter(protovalidate.FilterFunc(
-		func(of protoreflect.Message, _ protoreflect.Descriptor) bool {
-			return !elements[of.Descriptor().FullName()]
-		})))
+	filter := protovalidate.WithFilter(protovalidate.FilterFunc(func(of protoreflect.Message, _ protoreflect.Descriptor) bool {
+		return !elements[of.Descriptor().FullName()]
+	}))
+	s.filters.Store(desc.FullName(), filter)
+	return filter
 }
 
 // begin admits a call: it finds out who calls, makes the call one that the hub

@@ -26,6 +26,9 @@ func (c boundedCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return fmt.Errorf("message of type %T", v)
 	}
+	if data.Len() <= maxFields { // a field, or a member of a list, takes a byte at least
+		return c.CodecV2.Unmarshal(data, v)
+	}
 	content := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer content.Free()
 	left := maxFields

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -66,6 +67,7 @@ type Server struct {
 	network  *grpc.Server
 	local    *inprocgrpc.Channel
 	sessions *sessions
+	filters  sync.Map // by the name of a streamed message, what of it is not validated
 }
 
 // maxHeaderBytes bounds the metadata of a call, which is read before anything is

@@ -11,12 +11,19 @@
 //     wholly there or wholly absent after a restart, never half.
 //   - Sequences start at 1, have no gaps, and never change meaning.
 //   - A delivery is there from the commit that accepted its packet until it is
-//     acknowledged, whatever happens in between. An acknowledgement may be lost
-//     in a crash (the packet is then delivered again); a delivery may not.
+//     acknowledged or becomes a dead letter, whatever happens in between. That it was
+//     acknowledged, or given up, may be lost in a crash (the packet is then delivered
+//     again); a delivery may not, nor a dead letter that was one before the last write
+//     that returned nil.
+//   - What was written is read back as it was, or not at all: stored bytes that
+//     have changed are ErrCorrupt.
 //   - All methods may be called concurrently.
 package store
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Sentinel errors.
 var (
@@ -27,6 +34,9 @@ var (
 	ErrCorrupt = errors.New("stored data is corrupt")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrFull means that there is no space left: nothing of the write was stored. The
+	// same write may succeed once there is space again.
+	ErrFull = errors.New("no space left for the store")
 )
 
 // Submission is one envelope on its way into the accepted log.
@@ -41,6 +51,8 @@ type Submission struct {
 	Recipients []string
 	// Order is equal for packets that recipients must see in acceptance order.
 	Order uint64
+	// Kind is what the packet is, so that each kind can be kept for a time of its own.
+	Kind uint32
 }
 
 // Fresh is a submission that will be accepted, with its place in the log.
@@ -57,6 +69,8 @@ type Sealed struct {
 	Records [][]byte
 	Leaves  [][]byte
 	Note    []byte
+	// At is when the group was accepted.
+	At time.Time
 }
 
 // SealFunc seals a group once its sequences are known and before it is written.
@@ -89,6 +103,35 @@ type Pending struct {
 	Order uint64
 	// Size of the record in bytes, so that memory can be bounded before reading.
 	Size uint32
+}
+
+// DeadLetter is a delivery that its recipient could not handle and that was given up.
+type DeadLetter struct {
+	Sequence uint64
+	// Reason is what the recipient said.
+	Reason string
+	// Attempts is how often it was delivered.
+	Attempts uint32
+	At       time.Time
+}
+
+// State says how far a delivery has got.
+type State int
+
+// The states.
+const (
+	// Waiting: it is in the recipient's inbox.
+	Waiting State = iota + 1
+	// Acknowledged: the recipient is done with it.
+	Acknowledged
+	// Dead: it is a dead letter.
+	Dead
+)
+
+// Backlog is what waits in a recipient's inbox. Dead letters do not count.
+type Backlog struct {
+	Deliveries int64
+	Bytes      int64 // of their records
 }
 
 // Entry is one record of the accepted log.

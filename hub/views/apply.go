@@ -50,8 +50,14 @@ func (v *Views) apply(ctx context.Context, b *batch, entry store.Entry) error {
 	if err != nil {
 		return unreadablePacket
 	}
-	from := source{sequence: entry.Sequence, speaker: speaker, inCharge: read.Organisation()}
-	switch m := read.Message.(type) {
+	return applyRead(ctx, b, Accepted{Sequence: entry.Sequence, Speaker: speaker, Packet: read})
+}
+
+// applyRead puts a packet that has been read into the batch. It returns passedOver
+// where the packet is left out.
+func applyRead(ctx context.Context, b *batch, accepted Accepted) error {
+	from := source{sequence: accepted.Sequence, speaker: accepted.Speaker, inCharge: accepted.Packet.Organisation()}
+	switch m := accepted.Packet.Message.(type) {
 	case *packetv1.MSyncDocument:
 		return applyDossier(ctx, b, from, m)
 	case *packetv1.MDocumentTraces:

@@ -26,6 +26,9 @@ type batch struct {
 	store   Store
 	changed map[item]change
 	order   []item
+	// positions are the shown positions of officials: mostly the same few people act on
+	// the dossiers of a batch.
+	positions map[official]string
 	bytes   int // of the changes
 }
 
@@ -34,9 +37,22 @@ type change struct {
 	bytes   int
 }
 
+type official struct{ position, name string }
+
+// position returns what is shown of an official.
+func (b *batch) position(position, name string) string {
+	who := official{position, name}
+	shown, known := b.positions[who]
+	if !known {
+		shown = officialPosition(position, name)
+		b.positions[who] = shown
+	}
+	return shown
+}
+
 type item struct{ kind, key string }
 
-func newBatch(s Store) *batch { return &batch{store: s, changed: map[item]change{}} }
+func newBatch(s Store) *batch { return &batch{store: s, changed: map[item]change{}, positions: map[official]string{}} }
 
 // dossier returns a dossier as the batch has it, else as it is stored; nil where
 // there is none.

@@ -53,7 +53,7 @@ func applyProgress(ctx context.Context, b *batch, from source, m *packetv1.MDocu
 	d := stored.GetDossier()
 	step := &viewv1.Step{
 		At: at, Sequence: from.sequence, Status: m.Status,
-		Position:         officialPosition(m.GetUserPosition(), m.GetUserName()),
+		Position:         b.position(m.GetUserPosition(), m.GetUserName()),
 		OrganisationName: clip(m.GetOrganizationInchargeName(), longText),
 		Kind:             viewv1.StepKind_STEP_KIND_PROGRESS,
 	}

@@ -63,6 +63,7 @@ type Views struct {
 	organisationName func(packet.Organisation) string
 	logger           *slog.Logger
 	wake             chan struct{}
+	offered          offered
 
 	mu    sync.Mutex
 	seen  uint64        // last sequence the views include; under mu
@@ -134,6 +135,14 @@ func (v *Views) Run(ctx context.Context) error {
 	}
 }
 
+// Offer tells Run that packets were accepted, and hands over those that have been
+// read, in order, so that they need not be read again. It never blocks, and keeps
+// no more than maxOffered: the rest is read from the accepted log.
+func (v *Views) Offer(accepted []Accepted) {
+	v.offered.add(accepted)
+	v.Wake()
+}
+
 // Wake tells Run that packets were accepted. It never blocks.
 func (v *Views) Wake() {
 	select {
@@ -168,27 +177,35 @@ func (v *Views) catchUp(ctx context.Context) error {
 	}
 	for {
 		v.include(cursor)
-		entries, err := v.store.AcceptedAfter(ctx, cursor, batchEntries, batchBytes)
+		read, missing := v.offered.take(cursor, batchEntries)
+		if len(read) > 0 {
+			cursor, err = takeIn(ctx, v, read, func(a Accepted) uint64 { return a.Sequence }, applyRead)
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		entries, err := v.store.AcceptedAfter(ctx, cursor, missing, batchBytes)
 		if err != nil {
 			return fmt.Errorf("read accepted log after %d: %w", cursor, err)
 		}
 		if len(entries) == 0 {
 			return nil
 		}
-		if cursor, err = v.takeIn(ctx, entries); err != nil {
+		if cursor, err = takeIn(ctx, v, entries, func(e store.Entry) uint64 { return e.Sequence }, v.apply); err != nil {
 			return err
 		}
 	}
 }
 
-// takeIn applies entries until their changes fill a batch, and returns the last
+// takeIn applies packets until their changes fill a batch, and returns the last
 // sequence it applied.
-func (v *Views) takeIn(ctx context.Context, entries []store.Entry) (uint64, error) {
+func takeIn[T any](ctx context.Context, v *Views, packets []T, sequence func(T) uint64, apply func(context.Context, *batch, T) error) (uint64, error) {
 	b := newBatch(v.store)
 	var last uint64
-	for _, entry := range entries {
-		last = entry.Sequence
-		err := v.apply(ctx, b, entry)
+	for _, p := range packets {
+		last = sequence(p)
+		err := apply(ctx, b, p)
 		var skipped passedOver
 		switch {
 		case errors.As(err, &skipped):

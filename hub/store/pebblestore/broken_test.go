@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
+	"io"
 	"path"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -19,120 +19,344 @@ import (
 	"github.com/lienthong/lienthong/hub/store/pebblestore"
 )
 
-const brokenVariable = "LIENTHONG_TEST_BROKEN_DISK"
-
-func TestMain(m *testing.M) {
-	// The test of a broken disk runs this binary again, as the process that has it.
-	if write := os.Getenv(brokenVariable); write != "" {
-		onBrokenDisk(write)
-	}
-	os.Exit(m.Run())
+// faults is a disk that fails when a test says so.
+type faults struct {
+	vfs.FS
+	full      atomic.Bool // there is no space left for the journal
+	fullIndex atomic.Bool // there is none for the index
+	unsynced  atomic.Bool // syncs of the journal fail
+	spare     atomic.Int64
 }
 
-// writes are the calls that a server's handlers, or its committer, make.
-func writes() map[string]func(context.Context, *pebblestore.Store) error {
-	return map[string]func(context.Context, *pebblestore.Store) error{
-		"accept": func(ctx context.Context, s *pebblestore.Store) error {
-			_, err := s.Accept(ctx, []store.Submission{{Sender: "A", ID: "1", Recipients: []string{"P"}}}, func([]store.Fresh) (store.Sealed, error) {
-				return store.Sealed{Records: [][]byte{{1}}, Leaves: [][]byte{{1}}, Note: []byte{1}}, nil
-			})
-			return err
-		},
-		"save items": func(ctx context.Context, s *pebblestore.Store) error {
-			return s.SaveItems(ctx, []store.Item{{Kind: "node", Key: "A", Value: []byte("1")}})
-		},
-		"append audit": func(ctx context.Context, s *pebblestore.Store) error {
-			_, err := s.AppendAudit(ctx, []byte("line"))
-			return err
-		},
-	}
+func newFaults(disk vfs.FS) *faults {
+	f := &faults{}
+	f.spare.Store(1 << 40)
+	f.FS = errorfs.Wrap(disk, errorfs.InjectorFunc(f.maybeFail))
+	return f
 }
 
-// onBrokenDisk is a process whose disk is full from some point on: it says so
-// when a write claims to be durable nevertheless. Like a server's handler, it
-// recovers from panics.
-func onBrokenDisk(write string) {
-	defer func() {
-		if p := recover(); p != nil {
-			fmt.Println("a panic let it go on:", p)
-			os.Exit(0)
-		}
-	}()
-	var full, tables atomic.Bool
-	disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if tables.Load() && path.Ext(op.Path) == ".sst" && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-			return syscall.ENOSPC
-		}
-		if full.Load() && path.Ext(op.Path) == ".log" && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-			return syscall.ENOSPC
-		}
-		return nil
-	}))
-	s, err := pebblestore.Open("data", pebblestore.Options{FS: disk})
+func (f *faults) maybeFail(op errorfs.Op) error {
+	inJournal, table := path.Base(path.Dir(op.Path)) == "journal", path.Ext(op.Path) == ".sst"
+	switch {
+	case f.unsynced.Load() && inJournal && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData):
+		return syscall.EIO
+	case takesSpace(op.Kind) && (f.full.Load() && inJournal || f.fullIndex.Load() && table):
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+func takesSpace(kind errorfs.OpKind) bool {
+	return kind == errorfs.OpCreate || kind == errorfs.OpFileWrite || kind == errorfs.OpFileWriteAt || kind == errorfs.OpFilePreallocate
+}
+
+// GetDiskUsage implements vfs.FS.
+func (f *faults) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	return vfs.DiskUsage{AvailBytes: uint64(f.spare.Load())}, nil //nolint:gosec // not negative
+}
+
+func openOn(t *testing.T, disk vfs.FS) *pebblestore.Store {
+	t.Helper()
+	s, err := pebblestore.Open("data", pebblestore.Options{FS: disk, WindowEntries: 64, SegmentBytes: 64 << 10, MemoryBytes: 256 << 10})
 	if err != nil {
-		fmt.Println("open:", err)
-		os.Exit(0)
+		t.Fatal(err)
 	}
-	if write == reopening {
-		reopen(s, disk, &tables)
-	}
-	full.Store(true)
-	fmt.Println("written:", writes()[write](context.Background(), s))
-	os.Exit(0)
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
 }
 
-// reopening is no write: what is in the log cannot be made a table at the next
-// start.
-const reopening = "reopen"
+// accept submits one packet of 1 KB from A to P.
+func accept(ctx context.Context, s *pebblestore.Store, id string) error {
+	sub := store.Submission{Sender: "A", ID: id, Recipients: []string{"P"}}
+	_, err := s.Accept(ctx, []store.Submission{sub}, func([]store.Fresh) (store.Sealed, error) {
+		record := []byte(strings.Repeat(id+" ", 1024)[:1024])
+		return store.Sealed{Records: [][]byte{record}, Leaves: [][]byte{[]byte("leaf")}, Note: []byte("note"), At: time.Unix(1, 0)}, nil
+	})
+	return err //nolint:wrapcheck // tests look at it
+}
 
-func reopen(s *pebblestore.Store, disk vfs.FS, full *atomic.Bool) {
-	for i := range 100 {
-		if _, err := s.AppendAudit(context.Background(), fmt.Appendf(nil, "line %d", i)); err != nil {
-			fmt.Println("append:", err)
-			os.Exit(0)
+// acceptUntilRefused returns how many packets were accepted before the first that
+// was refused, and why that was.
+func acceptUntilRefused(t *testing.T, s *pebblestore.Store, name string) (int, error) {
+	t.Helper()
+	for i := range 100_000 {
+		if err := accept(t.Context(), s, fmt.Sprintf("%s%06d", name, i)); err != nil {
+			return i, err
 		}
 	}
-	if err := s.Close(); err != nil {
-		fmt.Println("close:", err)
-		os.Exit(0)
-	}
-	full.Store(true)
-	_, err := pebblestore.Open("data", pebblestore.Options{FS: disk})
-	fmt.Println("opened:", err)
-	os.Exit(0)
+	t.Fatal("everything was accepted")
+	return 0, nil
 }
 
-// A hub on a full disk ends, saying why, instead of trying for ever to start.
-func TestOpeningOnAFullDiskEnds(t *testing.T) {
-	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), brokenVariable+"="+reopening)
-	out, err := cmd.Output()
-	var ended *exec.ExitError
-	if !errors.As(err, &ended) || ended.ExitCode() != 74 || len(out) > 0 {
-		t.Errorf("the process said %q and ended with %v; want exit status 74", out, err)
+func wantPending(t *testing.T, s *pebblestore.Store, want int) {
+	t.Helper()
+	pending, err := s.Pending(t.Context(), "P", 0, 1<<20)
+	if err != nil || len(pending) != want {
+		t.Fatalf("%d deliveries wait, %v; want %d", len(pending), err, want)
+	}
+	for _, p := range pending {
+		if _, err := s.Records(t.Context(), []uint64{p.Sequence}); err != nil {
+			t.Fatalf("record %d: %v", p.Sequence, err)
+		}
 	}
 }
 
-// A write that cannot reach the disk never returns as if it had: the process ends
-// then and there, or the write fails.
-func TestNothingIsDurableOnAFullDisk(t *testing.T) {
+// A full disk refuses what comes, without harm to what is there, and takes it once
+// there is space, in the same process.
+func TestFullDiskRefusesAndRecovers(t *testing.T) {
 	t.Parallel()
-	for name := range writes() {
+	for name, set := range map[string]func(*faults, bool){
+		"journal": func(f *faults, full bool) { f.full.Store(full) },
+		"index":   func(f *faults, full bool) { f.fullIndex.Store(full) },
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(os.Environ(), brokenVariable+"="+name)
-			out, err := cmd.Output()
-			var ended *exec.ExitError
-			switch {
-			case errors.As(err, &ended) && ended.ExitCode() == 74 && len(out) == 0:
-			case err == nil && strings.HasPrefix(string(out), "written: store: ") && strings.Contains(string(out), "no space left"):
-			default:
-				t.Errorf("the process said %q and ended with %v; want exit status 74, or the error", out, err)
+			mem := vfs.NewMem()
+			disk := newFaults(mem)
+			s := openOn(t, disk)
+			for i := range 200 {
+				if err := accept(t.Context(), s, fmt.Sprintf("a%06d", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set(disk, true)
+			more, err := acceptUntilRefused(t, s, "b")
+			if !errors.Is(err, store.ErrFull) {
+				t.Fatalf("on a full disk: %v; want ErrFull", err)
+			}
+			wantPending(t, s, 200+more)
+			if _, _, err := s.Find(t.Context(), "A", fmt.Sprintf("b%06d", more)); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("what was refused is there: %v", err)
+			}
+			set(disk, false)
+			untilAccepted(t, s, "c")
+			if err := accept(t.Context(), s, "d"); err != nil {
+				t.Errorf("once there is space again: %v", err)
+			}
+			wantPending(t, s, 200+more+2)
+		})
+	}
+}
+
+// untilAccepted tries again as a sender does, until the store has noticed that
+// there is space.
+func untilAccepted(t *testing.T, s *pebblestore.Store, id string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for give := time.After(30 * time.Second); ; {
+		err := accept(t.Context(), s, id)
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-give:
+			t.Fatalf("still refused: %v", err)
+		}
+	}
+}
+
+// Accepting leaves space, so that what is there can be acknowledged.
+func TestSpareSpaceIsLeft(t *testing.T) {
+	t.Parallel()
+	disk := newFaults(vfs.NewMem())
+	s := openOn(t, disk)
+	if err := accept(t.Context(), s, "a"); err != nil {
+		t.Fatal(err)
+	}
+	disk.spare.Store(1 << 20)
+	_, err := acceptUntilRefused(t, s, "b")
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("with little space left: %v; want ErrFull", err)
+	}
+	if done, err := s.Acknowledge(t.Context(), "P", []uint64{1}); err != nil || len(done) != 1 {
+		t.Errorf("acknowledged %v, %v with little space left", done, err)
+	}
+	disk.spare.Store(1 << 40)
+	untilAccepted(t, s, "c")
+}
+
+// After a failed fsync nobody knows what is on the disk: nothing is accepted any
+// more until the files are read again.
+func TestFailedSyncStopsAccepting(t *testing.T) {
+	t.Parallel()
+	mem := vfs.NewCrashableMem()
+	disk := newFaults(mem)
+	s := openOn(t, disk)
+	if err := accept(t.Context(), s, "a"); err != nil {
+		t.Fatal(err)
+	}
+	disk.unsynced.Store(true)
+	if err := accept(t.Context(), s, "b"); !errors.Is(err, syscall.EIO) {
+		t.Errorf("with a failed fsync: %v; want EIO", err)
+	}
+	disk.unsynced.Store(false)
+	if err := accept(t.Context(), s, "c"); err == nil {
+		t.Error("accepted after a failed fsync")
+	}
+	wantPending(t, s, 1)
+	crashed := openOn(t, mem.CrashClone(vfs.CrashCloneCfg{}))
+	wantPending(t, crashed, 1)
+	if err := accept(t.Context(), crashed, "b"); err != nil {
+		t.Errorf("submitted again after a restart: %v", err)
+	}
+}
+
+// The index is derived: without it, or with a damaged one, it is made again.
+func TestLostIndexIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(vfs.FS) error{
+		"lost":    func(disk vfs.FS) error { return disk.RemoveAll("data/index") },
+		"damaged": damageManifest,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			disk := vfs.NewMem()
+			s, err := pebblestore.Open("data", pebblestore.Options{FS: disk, WindowEntries: 16})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 100 {
+				if err := accept(t.Context(), s, fmt.Sprint(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := s.Acknowledge(t.Context(), "P", []uint64{1, 50}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.SaveItems(t.Context(), []store.Item{{Kind: "node", Key: "A", Value: []byte("1")}}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if err := harm(disk); err != nil {
+				t.Fatal(err)
+			}
+			again := openOn(t, disk)
+			wantPending(t, again, 98)
+			if sequence, _, err := again.Find(t.Context(), "A", "99"); err != nil || sequence != 100 {
+				t.Errorf("the last packet is %d, %v; want 100", sequence, err)
+			}
+			if items, err := again.LoadItems(t.Context(), []string{"node"}); err != nil || len(items) != 1 {
+				t.Errorf("items: %v, %v", items, err)
 			}
 		})
 	}
+}
+
+func damageManifest(disk vfs.FS) error {
+	names, err := disk.List("data/index")
+	if err != nil {
+		return err //nolint:wrapcheck // a test
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "MANIFEST") {
+			return flip(disk, "data/index/"+name, 20)
+		}
+	}
+	return errors.New("no manifest")
+}
+
+// flip changes one bit of a file.
+func flip(disk vfs.FS, name string, offset int64) error {
+	f, err := disk.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err //nolint:wrapcheck // a test
+	}
+	b := make([]byte, 1)
+	if _, err = f.ReadAt(b, offset); err != nil && !errors.Is(err, io.EOF) {
+		return errors.Join(err, f.Close())
+	}
+	b[0] ^= 0x10
+	_, err = f.WriteAt(b, offset)
+	return errors.Join(err, f.Close())
+}
+
+// An index that knows of packets the journal does not have is no reason to go on
+// without them.
+func TestMissingJournalIsRefused(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	s, err := pebblestore.Open("data", pebblestore.Options{FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := accept(t.Context(), s, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.RemoveAll("data/journal"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = pebblestore.Open("data", pebblestore.Options{FS: disk})
+	if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("opened without a journal: %v; want ErrCorrupt and what to do", err)
+	}
+}
+
+// A record that has changed on the disk is not handed out; the others are.
+func TestChangedRecordIsFound(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	s := openOn(t, disk)
+	for _, id := range []string{"first", "second", "third"} {
+		if err := accept(t.Context(), s, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := flip(disk, journalWith(t, disk, "second second"), offsetOf(t, disk, "second second")); err != nil {
+		t.Fatal(err)
+	}
+	for sequence, corrupt := range map[uint64]bool{1: false, 2: true, 3: false} {
+		_, err := s.Records(t.Context(), []uint64{sequence})
+		if errors.Is(err, store.ErrCorrupt) != corrupt || !corrupt && err != nil {
+			t.Errorf("record %d: %v; want ErrCorrupt: %t", sequence, err, corrupt)
+		}
+	}
+}
+
+// journalWith returns the name of the file that has a text.
+func journalWith(t *testing.T, disk vfs.FS, text string) string {
+	t.Helper()
+	name, _ := find(t, disk, text)
+	return name
+}
+
+func offsetOf(t *testing.T, disk vfs.FS, text string) int64 {
+	t.Helper()
+	_, offset := find(t, disk, text)
+	return offset
+}
+
+func find(t *testing.T, disk vfs.FS, text string) (string, int64) {
+	t.Helper()
+	names, err := disk.List("data/journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		f, err := disk.Open("data/journal/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := io.ReadAll(f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if at := strings.Index(string(all), text); at >= 0 {
+			return "data/journal/" + name, int64(at)
+		}
+	}
+	t.Fatalf("no journal has %q", text)
+	return "", 0
 }
 
 // Audit lines are numbered in the order in which they reach the disk: after a

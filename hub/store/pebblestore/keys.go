@@ -5,24 +5,30 @@ import (
 	"fmt"
 
 	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/journal"
 )
 
-// Keys start with one byte for what they hold. Parts of variable length end in
-// a zero byte, which no part may contain, so that no key is a prefix of another
-// of its kind by accident. Numbers are big-endian: byte order is numeric order.
+// Keys of the index start with one byte for what they hold. Parts of variable
+// length end in a zero byte, which no part may contain, so that no key is a prefix
+// of another of its kind by accident. Numbers are big-endian: byte order is
+// numeric order.
 const (
-	keyRecord   = 'e' // sequence -> record
-	keyLeaf     = 'l' // sequence -> ledger leaf
-	keyGroup    = 'g' // first sequence -> signed note
-	keyIdentity = 'k' // sender 0 id -> sequence, digest
+	keyGroup    = 'g' // first sequence -> position in the journal
+	keyIdentity = 'k' // sender 0 id -> sequence
 	keyInbox    = 'd' // recipient 0 sequence -> order, record size
+	keyBacklog  = 'b' // recipient -> number and bytes of what waits
+	keyDead     = 'x' // recipient 0 sequence -> buried
 	keyItem     = 'r' // kind 0 key -> registry item
 	keyView     = 'v' // kind 0 key -> view item
 	keyAudit    = 'a' // audit sequence -> record
 	keyMeta     = 'm' // name -> value
 )
 
-const formatVersion = "lienthong pebble 1"
+const formatVersion = "lienthong index 1"
+
+func formatKey() []byte     { return []byte{keyMeta, 'v'} }
+func cursorKey() []byte     { return []byte{keyMeta, 'i'} }
+func viewCursorKey() []byte { return []byte{keyMeta, 'c'} }
 
 func sequenceKey(kind byte, sequence uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{kind}, sequence)
@@ -32,7 +38,10 @@ func sequenceKey(kind byte, sequence uint64) []byte {
 func following(sequence uint64) uint64 { return max(sequence, sequence+1) }
 
 func pairKey(kind byte, first, second string) []byte {
-	key := make([]byte, 0, len(first)+len(second)+2)
+	return appendPair(make([]byte, 0, len(first)+len(second)+2+8), kind, first, second)
+}
+
+func appendPair(key []byte, kind byte, first, second string) []byte {
 	key = append(key, kind)
 	key = append(key, first...)
 	key = append(key, 0)
@@ -54,6 +63,10 @@ func after(prefix []byte) []byte {
 	return nil
 }
 
+func deadKey(recipient string, sequence uint64) []byte {
+	return binary.BigEndian.AppendUint64(pairKey(keyDead, recipient, ""), sequence)
+}
+
 func sequenceOf(key []byte) (uint64, error) {
 	if len(key) < 8 {
 		return 0, fmt.Errorf("%w: key of %d bytes", store.ErrCorrupt, len(key))
@@ -61,25 +74,30 @@ func sequenceOf(key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(key[len(key)-8:]), nil
 }
 
-const identitySize = 8 + 32
+func numberValue(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-func identityValue(sequence uint64, digest [32]byte) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, sequence), digest[:]...)
+func parseNumber(value []byte) (uint64, error) {
+	if len(value) != 8 {
+		return 0, fmt.Errorf("%w: number of %d bytes", store.ErrCorrupt, len(value))
+	}
+	return binary.BigEndian.Uint64(value), nil
 }
 
-func parseIdentity(value []byte) (sequence uint64, digest [32]byte, err error) {
-	if len(value) != identitySize {
-		return 0, digest, fmt.Errorf("%w: idempotency record of %d bytes", store.ErrCorrupt, len(value))
+func backlogValue(b store.Backlog) []byte {
+	return binary.BigEndian.AppendUint64(numberValue(uint64(b.Deliveries)), uint64(b.Bytes)) //nolint:gosec // read back the same way
+}
+
+func parseBacklog(value []byte) (store.Backlog, error) {
+	if len(value) != 16 {
+		return store.Backlog{}, fmt.Errorf("%w: backlog of %d bytes", store.ErrCorrupt, len(value))
 	}
-	copy(digest[:], value[8:])
-	return binary.BigEndian.Uint64(value), digest, nil
+	return store.Backlog{
+		Deliveries: int64(binary.BigEndian.Uint64(value)),     //nolint:gosec // written the same way
+		Bytes:      int64(binary.BigEndian.Uint64(value[8:])), //nolint:gosec // written the same way
+	}, nil
 }
 
 const inboxSize = 8 + 4
-
-func inboxValue(order uint64, size int) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, order), uint32(size)) //nolint:gosec // bounded by the packet limit
-}
 
 func parseInbox(key, value []byte) (store.Pending, error) {
 	sequence, err := sequenceOf(key)
@@ -93,5 +111,29 @@ func parseInbox(key, value []byte) (store.Pending, error) {
 		Sequence: sequence,
 		Order:    binary.BigEndian.Uint64(value),
 		Size:     binary.BigEndian.Uint32(value[8:]),
+	}, nil
+}
+
+// cursor says up to where the index has what the journal has.
+type cursor struct {
+	position journal.Position
+	sequence uint64 // last one accepted
+	audits   uint64 // audit lines
+}
+
+func (c cursor) value() []byte {
+	value := binary.BigEndian.AppendUint64(nil, uint64(c.position))
+	value = binary.BigEndian.AppendUint64(value, c.sequence)
+	return binary.BigEndian.AppendUint64(value, c.audits)
+}
+
+func parseCursor(value []byte) (cursor, error) {
+	if len(value) != 24 {
+		return cursor{}, fmt.Errorf("%w: cursor of %d bytes", store.ErrCorrupt, len(value))
+	}
+	return cursor{
+		position: journal.Position(binary.BigEndian.Uint64(value)),
+		sequence: binary.BigEndian.Uint64(value[8:]),
+		audits:   binary.BigEndian.Uint64(value[16:]),
 	}, nil
 }

@@ -1,161 +1,302 @@
-// Package pebblestore keeps the hub's data in a directory, with Pebble, a
-// log-structured store that needs no server. It is the store of a single hub.
+// Package pebblestore keeps the hub's data in a directory that needs no server. It
+// is the store of a single hub.
+//
+// A journal of frames (package journal) is the one truth: commit groups,
+// acknowledgements, changes of the registry, audit lines. What is looked up by
+// name, by recipient or by sequence stands in an index, kept by Pebble without a
+// log of its own: it follows the journal and can be rebuilt from it. What came
+// since the index was last written is held in memory, in a window, and read again
+// from the journal at the next start. An acknowledgement mostly meets its delivery
+// in the window, so that most deliveries never reach the index.
 package pebblestore
 
 import (
-	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
-	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/journal"
 )
 
-// Store is a directory of Pebble files. It keeps the guarantees of package store.
+// Store is a directory. It keeps the guarantees of package store.
 type Store struct {
-	db *pebble.DB
+	opts    Options
+	dir     string
+	lock    io.Closer
+	journal *journal.Journal
+	index   *index
+	groups  groupCache
 
 	// accepting is held from reading idempotency keys to the end of the fsync, so
 	// that groups follow each other; envelopes gather into the next group meanwhile.
 	accepting sync.Mutex
-	next      uint64 // sequence of the next fresh submission; under accepting
-	broken    error  // set by a failed commit: what is on disk is not known; under accepting
+	next      uint64     // sequence of the next fresh submission; under accepting
+	broken    error      // set by a failed commit: what is on disk is not known; under accepting
+	deciding  identities // of the group being decided; under accepting
+	key       []byte     // room for a key; under accepting
 
-	// durable is the last sequence known to be on stable storage. Pebble shows a
-	// batch to readers before its fsync ends; nothing above durable is handed out.
+	// durable is the last sequence known to be on stable storage; nothing above it is
+	// handed out.
 	durable atomic.Uint64
+	full    atomic.Bool // the disk has less than Options.SpareBytes left
 
-	// auditing is held from numbering a line to its place in the write-ahead log, so
-	// that lines get there in the order of their numbers; not during the fsync.
-	auditing     sync.Mutex
-	nextAudit    uint64        // under auditing
-	durableAudit atomic.Uint64 // as durable, for the audit log
+	mu      sync.RWMutex
+	current *window // what came since the index was written
+	frozen  *window // what is being written to the index; nil when nothing is
+	indexed uint64  // last sequence in the index
+	moves   uint64  // how often a window has moved into the index
+	audits  uint64  // number of the last audit line
+	// greatest is the greatest id that the index has of each sender that has sent
+	// since the start.
+	greatest map[string]string
+	backlogs map[string]store.Backlog // of every recipient
 
-	closing sync.RWMutex
-	closed  bool // under closing
+	checkpoints checkpoints
+	closing     sync.RWMutex
+	closed      bool // under closing
 }
 
-// Options are what a Store can be opened with.
+// Options are what a Store can be opened with. Zero values mean the defaults.
 type Options struct {
 	// FS is the file system; nil means the machine's own.
 	FS vfs.FS
-	// CacheBytes bounds the memory for blocks read; 0 means 64 MiB.
+	// CacheBytes bounds the memory for index blocks read; default 64 MiB.
 	CacheBytes int64
-	// Logger is told of Pebble's troubles; nil means no one is.
+	// MemoryBytes is how much of the index may be in memory before it becomes a file;
+	// default 64 MiB.
+	MemoryBytes int64
+	// SegmentBytes is the size of the journal's files; default that of the journal.
+	SegmentBytes int64
+	// WindowEntries is after how many packets, deliveries and acknowledgements the
+	// index is written; default 262,144.
+	WindowEntries int
+	// SpareBytes is the space that accepting leaves on the disk, so that what is there
+	// can still be delivered, acknowledged and indexed; default 256 MiB.
+	SpareBytes uint64
+	// Random is where secrets of the files come from; nil means crypto/rand.
+	Random io.Reader
+	// Logger is told of the disk's troubles; nil means no one is.
 	Logger *slog.Logger
 }
 
-// Open opens or creates the store in dir. A directory that another process has
-// open, or that an unknown version wrote, is refused.
-func Open(dir string, opts Options) (*Store, error) {
-	o := pebbleOptions(opts)
-	// Pebble would try again without end to write what its log holds: to a full disk,
-	// say. Once it is open, what cannot be written is told to whoever writes.
-	var opened atomic.Bool
-	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
-		if !opened.Load() {
-			o.Logger.Fatalf("the store cannot be opened: %v", err)
-		}
-	}}
-	db, err := pebble.Open(dir, o)
-	opened.Store(true)
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
-		return nil, fmt.Errorf("open store %s: another process has it open, or this one may not write there: %w", dir, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", dir, err)
-	}
-	s := &Store{db: db}
-	if err := s.recover(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), db.Close())
-	}
-	return s, nil
-}
-
-func pebbleOptions(opts Options) *pebble.Options {
-	o := &pebble.Options{
-		FS:                    opts.FS,
-		Logger:                pebbleLogger{opts.Logger},
-		MemTableSize:          64 << 20,
-		L0CompactionThreshold: 4,
-		FormatMajorVersion:    pebble.FormatNewest,
-		CacheSize:             opts.CacheBytes,
-	}
-	if o.CacheSize == 0 {
-		o.CacheSize = 64 << 20
-	}
+func (o Options) withDefaults() Options {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
-	for i := range o.Levels {
-		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if o.MemoryBytes == 0 {
+		o.MemoryBytes = 64 << 20
+	}
+	if o.WindowEntries == 0 {
+		o.WindowEntries = 1 << 18
+	}
+	if o.SpareBytes == 0 {
+		o.SpareBytes = 256 << 20
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
 }
 
-// recover checks the format and finds where the logs end.
-func (s *Store) recover() error {
-	switch version, err := s.get([]byte{keyMeta, 'v'}); {
-	case errors.Is(err, store.ErrNotFound):
-		if err := s.db.Set([]byte{keyMeta, 'v'}, []byte(formatVersion), pebble.Sync); err != nil {
-			return fmt.Errorf("write format version: %w", err)
+// What a store's directory holds.
+const (
+	lockFile     = "LOCK"
+	journalDir   = "journal"
+	indexDir     = "index"
+	formerFormat = "CURRENT" // of a Pebble directory, which the store was before it had a journal
+)
+
+// Open opens or creates the store in dir. A directory that another process has
+// open, or that an unknown version wrote, is refused.
+func Open(dir string, opts Options) (*Store, error) {
+	s := &Store{opts: opts.withDefaults(), dir: dir, greatest: map[string]string{}, backlogs: map[string]store.Backlog{}, deciding: newIdentities(0)}
+	for _, step := range []func() error{s.takeDirectory, s.openIndex, s.openJournal, s.recover} {
+		if err := step(); err != nil {
+			return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.closeFiles())
 		}
-	case err != nil:
-		return err
-	case string(version) != formatVersion:
-		return fmt.Errorf("format is %q; this program reads %q", version, formatVersion)
 	}
-	last, err := s.lastSequence(keyRecord)
+	s.lookAtSpace()
+	s.checkpoints.start(s)
+	return s, nil
+}
+
+func (s *Store) takeDirectory() error {
+	if err := s.opts.FS.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	// A directory is there after a loss of power once the one above it was synced.
+	above, err := s.opts.FS.OpenDir(s.opts.FS.PathDir(s.dir))
+	if err == nil {
+		err = errors.Join(above.Sync(), above.Close())
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("sync directory above: %w", err)
 	}
-	lastAudit, err := s.lastSequence(keyAudit)
+	lock, err := s.opts.FS.Lock(filepath.Join(s.dir, lockFile))
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("another process has it open, or this one may not write there: %w", err)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("lock: %w", err)
 	}
-	s.next, s.nextAudit = last+1, lastAudit+1
-	s.durable.Store(last)
-	s.durableAudit.Store(lastAudit)
+	s.lock = lock
+	names, err := s.opts.FS.List(s.dir)
+	if err != nil {
+		return fmt.Errorf("directory: %w", err)
+	}
+	for _, name := range names {
+		if len(name) > len(formerFormat) && name[:len(formerFormat)] == formerFormat || name == formerFormat || name == "MANIFEST-000001" {
+			return errors.New("it was written by a version before the first release, which this program does not read")
+		}
+	}
 	return nil
 }
 
-func (s *Store) lastSequence(kind byte) (uint64, error) {
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}})
-	if err != nil {
-		return 0, fmt.Errorf("find end of log: %w", err)
+// openIndex opens the index, or an empty one in place of one that is damaged: it is
+// made again from the journal.
+func (s *Store) openIndex() error {
+	dir := filepath.Join(s.dir, indexDir)
+	var err error
+	s.index, err = openIndex(dir, s.opts)
+	if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	var last uint64
-	if it.Last() {
-		last, err = sequenceOf(it.Key())
+	s.opts.Logger.Error("the index is damaged; it is made again from the journal", "error", err)
+	if err := s.opts.FS.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove damaged index: %w", err)
 	}
-	if err := errors.Join(err, it.Error(), it.Close()); err != nil {
-		return 0, fmt.Errorf("find end of log: %w", err)
-	}
-	return last, nil
+	s.index, err = openIndex(dir, s.opts)
+	return err
 }
 
-// Close waits for calls in progress and closes the files. Later calls fail with
-// store.ErrClosed.
+func (s *Store) openJournal() error {
+	var err error
+	s.journal, err = journal.Open(filepath.Join(s.dir, journalDir), journal.Options{
+		FS: s.opts.FS, SegmentBytes: s.opts.SegmentBytes, Random: s.opts.Random,
+	})
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
+// recover reads from the journal what the index does not have.
+func (s *Store) recover() error {
+	cursor, err := s.index.cursor()
+	if err != nil {
+		return err
+	}
+	from := max(cursor.position, s.journal.First())
+	if from > s.journal.Next() {
+		return fmt.Errorf("%w: the index has what came before position %d, but the journal ends at %d: journal files are missing; restore them from a backup",
+			store.ErrCorrupt, cursor.position, s.journal.Next())
+	}
+	s.indexed, s.audits = cursor.sequence, cursor.audits
+	s.next = cursor.sequence + 1
+	s.current = newWindow(from, 0)
+	if err := s.loadBacklogs(); err != nil {
+		return err
+	}
+	if err := s.journal.Scan(context.Background(), from, s.replay); err != nil {
+		return fmt.Errorf("read journal: %w", err)
+	}
+	s.durable.Store(s.next - 1)
+	return s.indexRevived(s.journal.Next())
+}
+
+// replay takes one frame into the window, as if it had just been written.
+func (s *Store) replay(frame journal.Frame) error {
+	if s.current.size >= s.opts.WindowEntries {
+		s.freeze(frame.Position)
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch frame.Kind {
+	case frameGroup:
+		err = s.replayGroup(frame)
+	case frameAcknowledged:
+		err = s.replayAcknowledged(frame)
+	case frameBuried:
+		err = s.replayBuried(frame)
+	case frameRevived:
+		err = s.replayRevived(frame)
+	case frameDiscarded:
+		err = s.replayDiscarded(frame)
+	case frameItems:
+		err = s.current.replayItems(frame.Payload)
+	case frameAudit:
+		s.audits++
+		s.current.addAudit(frame.Payload)
+	default:
+		err = fmt.Errorf("frames of kind %d are of a later version of this program", frame.Kind)
+	}
+	if err != nil {
+		return fmt.Errorf("frame at %d: %w", frame.Position, err)
+	}
+	return nil
+}
+
+// Close waits for calls in progress, brings the index up to date and closes the
+// files. Later calls fail with store.ErrClosed.
 func (s *Store) Close() error {
+	s.checkpoints.stop()
 	s.closing.Lock()
 	defer s.closing.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	if err := s.db.Close(); err != nil {
+	if err := s.writeIndex(); err != nil {
+		s.opts.Logger.Warn("the index could not be written; the next start takes longer", "error", err)
+	}
+	if err := s.closeFiles(); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
+}
+
+func (s *Store) writeIndex() error {
+	if s.frozen != nil { // a write of the index that failed
+		return errors.New("an earlier write of it failed")
+	}
+	s.freeze(s.journal.Next())
+	if err := s.settle(); err != nil {
+		return err
+	}
+	return s.index.flush()
+}
+
+func (s *Store) closeFiles() error {
+	var err error
+	if s.index != nil {
+		err = errors.Join(err, s.index.close())
+	}
+	if s.journal != nil {
+		err = errors.Join(err, s.journal.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }
 
 // enter admits a call, until the returned function is called.
@@ -171,75 +312,8 @@ func (s *Store) enter(ctx context.Context) (func(), error) {
 	return s.closing.RUnlock, nil
 }
 
-// get returns a copy of the value, or store.ErrNotFound.
-func (s *Store) get(key []byte) ([]byte, error) {
-	value, closer, err := s.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, store.ErrNotFound
-	}
-	if err != nil {
-		return nil, classify(err)
-	}
-	copied := append([]byte(nil), value...)
-	if err := closer.Close(); err != nil {
-		return nil, classify(err)
-	}
-	return copied, nil
+// lookAtSpace notes whether there is room to accept more.
+func (s *Store) lookAtSpace() {
+	usage, err := s.opts.FS.GetDiskUsage(s.dir)
+	s.full.Store(err == nil && usage.AvailBytes < s.opts.SpareBytes)
 }
-
-// scan calls visit for keys in [lower, upper) in order until it returns false.
-func (s *Store) scan(lower, upper []byte, visit func(key, value []byte) (bool, error)) error {
-	if bytes.Compare(lower, upper) >= 0 {
-		return nil
-	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
-	if err != nil {
-		return classify(err)
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return errors.Join(classify(err), it.Close())
-		}
-		more, err := visit(it.Key(), value)
-		if err != nil {
-			return errors.Join(err, it.Close())
-		}
-		if !more {
-			break
-		}
-	}
-	if err := errors.Join(it.Error(), it.Close()); err != nil {
-		return classify(err)
-	}
-	return nil
-}
-
-func classify(err error) error {
-	if pebble.IsCorruptionError(err) {
-		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
-	}
-	return fmt.Errorf("store: %w", err)
-}
-
-// pebbleLogger passes Pebble's errors on and drops its chatter.
-type pebbleLogger struct{ logger *slog.Logger }
-
-func (l pebbleLogger) Infof(string, ...any) {}
-
-func (l pebbleLogger) Errorf(format string, args ...any) {
-	if l.logger != nil {
-		l.logger.Error("store", "detail", fmt.Sprintf(format, args...))
-	}
-}
-
-// Fatalf is called where Pebble cannot go on, e.g. after a failed write of its
-// log, by whoever was writing. Going on could acknowledge what is not on disk, so
-// the process ends here: a panic might be recovered by a server's handler.
-func (l pebbleLogger) Fatalf(format string, args ...any) {
-	l.Errorf(format, args...)
-	os.Exit(exitBroken)
-}
-
-// exitBroken is the exit status of a process whose store cannot go on.
-const exitBroken = 74 // EX_IOERR of sysexits.h

@@ -20,6 +20,7 @@ import (
 // Store is everything the hub's rooms ask of a store, together.
 type Store interface {
 	exchangeStore
+	deadStore
 	viewStore
 	registryStore
 	Close() error
@@ -33,6 +34,15 @@ type exchangeStore interface {
 	Pending(ctx context.Context, recipient string, after uint64, limit int) ([]store.Pending, error)
 	Acknowledge(ctx context.Context, recipient string, sequences []uint64) ([]uint64, error)
 	AcceptedAfter(ctx context.Context, after uint64, maxEntries, maxBytes int) ([]store.Entry, error)
+}
+
+type deadStore interface {
+	Bury(ctx context.Context, recipient string, letters []store.DeadLetter) ([]uint64, error)
+	DeadLetters(ctx context.Context, recipient string, after uint64, limit int) ([]store.DeadLetter, error)
+	Revive(ctx context.Context, recipient string, sequences []uint64) ([]store.Pending, error)
+	Discard(ctx context.Context, recipient string, sequences []uint64) ([]uint64, error)
+	State(ctx context.Context, recipient string, sequence uint64) (store.State, store.DeadLetter, error)
+	Backlog(ctx context.Context, recipient string) (store.Backlog, error)
 }
 
 type viewStore interface {
@@ -63,6 +73,10 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		"a failed seal stores nothing":                                       testFailedSeal,
 		"acknowledged is gone, unacknowledged stays over a restart":          testAcknowledge,
 		"inboxes of similar names do not mix":                                testSimilarNames,
+		"a dead letter leaves the inbox and can come back":                   testDeadLetters,
+		"dead letters are found over a restart, in pages":                    testDeadLettersStay,
+		"a dead letter is settled once":                                      testSettledOnce,
+		"the backlog is what waits":                                          testBacklog,
 		"groups are found from any of their sequences":                       testGroups,
 		"a group stays itself while others are committed":                    testGroupsWhileCommitting,
 		"the accepted log is read in order within its bounds":                testAcceptedAfter,

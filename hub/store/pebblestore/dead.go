@@ -1,0 +1,363 @@
+package pebblestore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/journal"
+)
+
+// buried is a dead letter with what its delivery needs to come back.
+type buried struct {
+	store.DeadLetter
+	order uint64
+	size  uint32
+}
+
+func (b *buried) append(to []byte) []byte {
+	to = binary.BigEndian.AppendUint64(to, b.Sequence)
+	to = binary.BigEndian.AppendUint64(to, b.order)
+	to = binary.BigEndian.AppendUint32(to, b.size)
+	to = binary.BigEndian.AppendUint32(to, b.Attempts)
+	to = binary.BigEndian.AppendUint64(to, uint64(b.At.UnixNano())) //nolint:gosec // read back the same way
+	to = binary.BigEndian.AppendUint32(to, uint32(len(b.Reason)))   //nolint:gosec // bounded by the message
+	return append(to, b.Reason...)
+}
+
+func (r *reader) buried() *buried {
+	b := &buried{}
+	b.Sequence, b.order, b.size, b.Attempts = r.uint64(), r.uint64(), r.uint32(), r.uint32()
+	b.At = time.Unix(0, int64(r.uint64())) //nolint:gosec // written the same way
+	b.Reason = string(r.part())
+	return b
+}
+
+// Bury gives deliveries up: they leave the inbox and become dead letters. It returns
+// those that were in the inbox. Like Acknowledge, it waits for no fsync.
+func (s *Store) Bury(ctx context.Context, recipient string, letters []store.DeadLetter) ([]uint64, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	byNumber := map[uint64]store.DeadLetter{}
+	for _, letter := range letters {
+		byNumber[letter.Sequence] = letter
+	}
+	sequences := sortedKeys(byNumber)
+	var done []uint64
+	err = s.withIndexed(recipient, sequences, func(indexed map[uint64]store.Pending) error {
+		payload := append([]byte(recipient), 0)
+		var graves []*buried
+		for _, sequence := range sequences {
+			if e, waits := s.waiting(recipient, sequence, indexed); waits {
+				grave := &buried{DeadLetter: byNumber[sequence], order: e.order, size: e.size}
+				graves, done = append(graves, grave), append(done, sequence)
+				payload = grave.append(payload)
+			}
+		}
+		if len(done) == 0 {
+			return nil
+		}
+		if err := s.note(frameBuried, payload); err != nil {
+			return err
+		}
+		s.remove(recipient, done, indexed)
+		s.bury(recipient, graves)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return done, nil
+}
+
+func sortedKeys[V any](m map[uint64]V) []uint64 {
+	keys := make([]uint64, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (s *Store) bury(recipient string, graves []*buried) {
+	in := s.current.inbox(recipient)
+	if in.dead == nil {
+		in.dead = map[uint64]*buried{}
+	}
+	for _, grave := range graves {
+		in.dead[grave.Sequence] = grave
+	}
+	s.current.size += len(graves)
+}
+
+func (s *Store) replayBuried(frame journal.Frame) error {
+	end := slices.Index(frame.Payload, 0)
+	if end < 0 {
+		return fmt.Errorf("%w: dead letters of nobody", store.ErrCorrupt)
+	}
+	recipient := string(frame.Payload[:end])
+	var graves []*buried
+	var sequences []uint64
+	r := reader{bytes: frame.Payload[end+1:]}
+	for len(r.bytes) > 0 && !r.failed {
+		grave := r.buried()
+		graves, sequences = append(graves, grave), append(sequences, grave.Sequence)
+	}
+	if r.failed {
+		return fmt.Errorf("%w: dead letters", store.ErrCorrupt)
+	}
+	indexed, err := s.inIndex(recipient, sequences, s.indexed)
+	if err != nil {
+		return err
+	}
+	s.remove(recipient, sequences, indexed)
+	s.bury(recipient, graves)
+	return nil
+}
+
+// DeadLetters returns a recipient's dead letters after a sequence, in order, at most
+// limit.
+func (s *Store) DeadLetters(ctx context.Context, recipient string, afterSequence uint64, limit int) ([]store.DeadLetter, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if err := s.indexAll(func(w *window) bool { return w.inboxes[recipient] != nil && len(w.inboxes[recipient].dead) > 0 }); err != nil {
+		return nil, err
+	}
+	var letters []store.DeadLetter
+	prefix := pairKey(keyDead, recipient, "")
+	err = s.index.scan(deadKey(recipient, following(afterSequence)), after(prefix), func(_, value []byte) (bool, error) {
+		if len(letters) >= limit {
+			return false, nil
+		}
+		grave, err := parseBuried(value)
+		if err != nil {
+			return false, err
+		}
+		letters = append(letters, grave.DeadLetter)
+		return true, nil
+	})
+	return letters, err
+}
+
+func parseBuried(value []byte) (*buried, error) {
+	r := reader{bytes: value}
+	grave := r.buried()
+	if r.failed || len(r.bytes) > 0 {
+		return nil, fmt.Errorf("%w: dead letter of %d bytes", store.ErrCorrupt, len(value))
+	}
+	return grave, nil
+}
+
+// Revive makes dead letters deliveries again, in their old place, and returns them.
+func (s *Store) Revive(ctx context.Context, recipient string, sequences []uint64) ([]store.Pending, error) {
+	graves, err := s.exhume(ctx, recipient, sequences, frameRevived, func(graves []*buried) { s.revive(recipient, graves) })
+	if err != nil || len(graves) == 0 {
+		return nil, err
+	}
+	// In the index they stand in order; in the window they would not.
+	if err := s.checkpoints.now(s); err != nil {
+		return nil, err
+	}
+	pending := make([]store.Pending, len(graves))
+	for i, grave := range graves {
+		pending[i] = store.Pending{Sequence: grave.Sequence, Order: grave.order, Size: grave.size}
+	}
+	return pending, nil
+}
+
+// Discard does away with dead letters, and returns those that there were.
+func (s *Store) Discard(ctx context.Context, recipient string, sequences []uint64) ([]uint64, error) {
+	graves, err := s.exhume(ctx, recipient, sequences, frameDiscarded, func(graves []*buried) { s.discard(recipient, graves) })
+	if err != nil {
+		return nil, err
+	}
+	var done []uint64
+	for _, grave := range graves {
+		done = append(done, grave.Sequence)
+	}
+	return done, nil
+}
+
+// exhume finds dead letters, notes in the journal what becomes of them, and does it.
+func (s *Store) exhume(ctx context.Context, recipient string, sequences []uint64, kind byte, do func([]*buried)) ([]*buried, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var graves []*buried
+	for _, sequence := range slices.Compact(slices.Sorted(slices.Values(sequences))) {
+		grave, err := s.grave(recipient, sequence)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		graves = append(graves, grave)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	graves = slices.DeleteFunc(graves, func(g *buried) bool { // another call may have been faster
+		known, latest := s.windowGrave(recipient, g.Sequence)
+		return known && latest == nil
+	})
+	if len(graves) == 0 {
+		return nil, nil
+	}
+	numbers := make([]uint64, len(graves))
+	for i, grave := range graves {
+		numbers[i] = grave.Sequence
+	}
+	if err := s.note(kind, acknowledgement(recipient, numbers)); err != nil {
+		return nil, err
+	}
+	do(graves)
+	return graves, nil
+}
+
+// grave returns a dead letter, or store.ErrNotFound.
+func (s *Store) grave(recipient string, sequence uint64) (*buried, error) {
+	for {
+		s.mu.RLock()
+		moves := s.moves
+		known, grave := s.windowGrave(recipient, sequence)
+		s.mu.RUnlock()
+		switch {
+		case grave != nil:
+			return grave, nil
+		case known:
+			return nil, store.ErrNotFound
+		}
+		value, err := s.index.get(deadKey(recipient, sequence))
+		s.mu.RLock()
+		same := s.moves == moves
+		s.mu.RUnlock()
+		switch {
+		case !same:
+		case err != nil:
+			return nil, err
+		default:
+			return parseBuried(value)
+		}
+	}
+}
+
+// windowGrave returns what the windows know of a dead letter: nil where it is none
+// any more.
+func (s *Store) windowGrave(recipient string, sequence uint64) (known bool, grave *buried) {
+	for _, w := range []*window{s.current, s.frozen} {
+		if w != nil && w.inboxes[recipient] != nil {
+			if grave, known = w.inboxes[recipient].dead[sequence]; known {
+				return known, grave
+			}
+		}
+	}
+	return false, nil
+}
+
+func (s *Store) revive(recipient string, graves []*buried) {
+	s.discard(recipient, graves)
+	in := s.current.inbox(recipient)
+	for _, grave := range graves {
+		e := entry{sequence: grave.Sequence, order: grave.order, size: grave.size}
+		at, found := slices.BinarySearchFunc(in.entries, e.sequence, bySequence)
+		if found {
+			in.entries[at] = e
+		} else {
+			in.entries = slices.Insert(in.entries, at, e)
+		}
+		s.count(recipient, 1, grave.size)
+	}
+}
+
+func (s *Store) discard(recipient string, graves []*buried) {
+	in := s.current.inbox(recipient)
+	if in.dead == nil {
+		in.dead = map[uint64]*buried{}
+	}
+	for _, grave := range graves {
+		in.dead[grave.Sequence] = nil
+	}
+	s.current.size += len(graves)
+}
+
+func (s *Store) replayRevived(frame journal.Frame) error {
+	recipient, graves, err := s.replayExhumed(frame)
+	if err == nil {
+		s.revive(recipient, graves)
+		s.current.revived = true
+	}
+	return err
+}
+
+// indexRevived writes to the index a window that has, out of order, what came back
+// from the dead.
+func (s *Store) indexRevived(upTo journal.Position) error {
+	if !s.current.revived {
+		return nil
+	}
+	s.freeze(upTo)
+	return s.settle()
+}
+
+func (s *Store) replayDiscarded(frame journal.Frame) error {
+	recipient, graves, err := s.replayExhumed(frame)
+	if err == nil {
+		s.discard(recipient, graves)
+	}
+	return err
+}
+
+func (s *Store) replayExhumed(frame journal.Frame) (recipient string, graves []*buried, err error) {
+	recipient, sequences, err := parseAcknowledgement(frame.Payload)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, sequence := range sequences {
+		grave, err := s.grave(recipient, sequence)
+		if errors.Is(err, store.ErrNotFound) {
+			err = fmt.Errorf("%w: %d was no dead letter", store.ErrCorrupt, sequence)
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		graves = append(graves, grave)
+	}
+	return recipient, graves, nil
+}
+
+// State tells how far the delivery of an accepted packet to one of its recipients has
+// got, and what became of it where it is dead.
+func (s *Store) State(ctx context.Context, recipient string, sequence uint64) (store.State, store.DeadLetter, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return 0, store.DeadLetter{}, err
+	}
+	defer leave()
+	grave, err := s.grave(recipient, sequence)
+	switch {
+	case err == nil:
+		return store.Dead, grave.DeadLetter, nil
+	case !errors.Is(err, store.ErrNotFound):
+		return 0, store.DeadLetter{}, err
+	}
+	state := store.Acknowledged
+	err = s.withIndexed(recipient, []uint64{sequence}, func(indexed map[uint64]store.Pending) error {
+		if _, waits := s.waiting(recipient, sequence, indexed); waits {
+			state = store.Waiting
+		}
+		return nil
+	})
+	return state, store.DeadLetter{}, err
+}

@@ -1,0 +1,228 @@
+package pebblestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"sync"
+
+	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/journal"
+)
+
+// Records returns the records with these sequences, in the order asked for.
+// store.ErrNotFound where one is not there.
+func (s *Store) Records(ctx context.Context, sequences []uint64) ([][]byte, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	records := make([][]byte, len(sequences))
+	for done := 0; done < len(sequences); {
+		g, err := s.groupOf(sequences[done])
+		if err != nil {
+			return nil, fmt.Errorf("record %d: %w", sequences[done], err)
+		}
+		n := runIn(g, sequences[done:])
+		if err := s.readRecords(g, sequences[done:done+n], records[done:done+n]); err != nil {
+			return nil, err
+		}
+		done += n
+	}
+	return records, nil
+}
+
+// gapBytes of other records are read, and thrown away, rather than reading twice.
+const gapBytes = 16 << 10
+
+// runIn returns how many of the sequences, at least one, are read at once: those
+// that rise within the group with little between them.
+func runIn(g *group, sequences []uint64) int {
+	n := 1
+	for ; n < len(sequences); n++ {
+		before, next := sequences[n-1], sequences[n]
+		if next <= before || next >= g.end() {
+			break
+		}
+		last, following := g.packets[before-g.first], g.packets[next-g.first]
+		if following.record-last.record-last.recordSize > gapBytes {
+			break
+		}
+	}
+	return n
+}
+
+func (s *Store) readRecords(g *group, sequences []uint64, records [][]byte) error {
+	first, last := g.packets[sequences[0]-g.first], g.packets[sequences[len(sequences)-1]-g.first]
+	run := make([]byte, last.record+last.recordSize-first.record)
+	if err := s.journal.ReadPayload(g.position, int(first.record), run); err != nil {
+		return fmt.Errorf("record %d: %w", sequences[0], err)
+	}
+	table := castagnoli()
+	for i, sequence := range sequences {
+		e := g.packets[sequence-g.first]
+		at := e.record - first.record
+		records[i] = run[at : at+e.recordSize : at+e.recordSize]
+		if crc32.Checksum(records[i], table) != e.recordSum {
+			return fmt.Errorf("%w: record %d has changed on the disk", store.ErrCorrupt, sequence)
+		}
+	}
+	return nil
+}
+
+// Group returns the commit group that a sequence belongs to.
+func (s *Store) Group(ctx context.Context, sequence uint64) (store.Group, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return store.Group{}, err
+	}
+	defer leave()
+	g, err := s.groupOf(sequence)
+	if err != nil {
+		return store.Group{}, fmt.Errorf("group of %d: %w", sequence, err)
+	}
+	end := g.leaves
+	for _, e := range g.packets {
+		end += int(e.leafSize)
+	}
+	evidence := make([]byte, end-g.note)
+	if err := s.journal.ReadPayload(g.position, g.note, evidence); err != nil {
+		return store.Group{}, fmt.Errorf("group of %d: %w", sequence, err)
+	}
+	if crc32.Checksum(evidence, castagnoli()) != g.checksum {
+		return store.Group{}, fmt.Errorf("%w: leaves of the group at %d have changed on the disk", store.ErrCorrupt, g.first)
+	}
+	found := store.Group{First: g.first, Leaves: make([][]byte, len(g.packets)), Note: evidence[: g.leaves-g.note : g.leaves-g.note]}
+	at := g.leaves - g.note
+	for i, e := range g.packets {
+		found.Leaves[i] = evidence[at : at+int(e.leafSize) : at+int(e.leafSize)]
+		at += int(e.leafSize)
+	}
+	return found, nil
+}
+
+// AcceptedAfter returns entries of the accepted log after a sequence, in order:
+// at most maxEntries, and no more than maxBytes of records unless the first
+// alone is larger.
+func (s *Store) AcceptedAfter(ctx context.Context, afterSequence uint64, maxEntries, maxBytes int) ([]store.Entry, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var entries []store.Entry
+	for last, next := s.durable.Load(), following(afterSequence); next <= last && len(entries) < maxEntries; {
+		g, err := s.groupOf(next)
+		if err != nil {
+			return nil, fmt.Errorf("accepted log at %d: %w", next, err)
+		}
+		var sequences []uint64
+		for ; next < g.end() && len(entries)+len(sequences) < maxEntries; next++ {
+			size := int(g.packets[next-g.first].recordSize)
+			if maxBytes -= size; maxBytes < 0 && len(entries)+len(sequences) > 0 {
+				last = 0
+				break
+			}
+			sequences = append(sequences, next)
+		}
+		if len(sequences) == 0 {
+			break
+		}
+		records := make([][]byte, len(sequences))
+		if err := s.readRecords(g, sequences, records); err != nil {
+			return nil, err
+		}
+		for i, record := range records {
+			entries = append(entries, store.Entry{Sequence: sequences[i], Record: record})
+		}
+	}
+	return entries, nil
+}
+
+// groupOf returns the group that a sequence belongs to, or store.ErrNotFound.
+func (s *Store) groupOf(sequence uint64) (*group, error) {
+	if sequence == 0 || sequence > s.durable.Load() {
+		return nil, store.ErrNotFound
+	}
+	s.mu.RLock()
+	g := s.current.group(sequence)
+	if g == nil {
+		g = s.frozen.group(sequence)
+	}
+	s.mu.RUnlock()
+	if g != nil {
+		return g, nil
+	}
+	if g = s.groups.get(sequence); g != nil {
+		return g, nil
+	}
+	key, value, err := s.index.last([]byte{keyGroup}, sequenceKey(keyGroup, following(sequence)))
+	if err != nil {
+		return nil, err
+	}
+	position, err := parseNumber(value)
+	if err != nil {
+		return nil, err
+	}
+	g, err = s.readHead(journal.Position(position))
+	if err != nil {
+		return nil, err
+	}
+	if first, err := sequenceOf(key); err != nil || g.first != first || sequence >= g.end() {
+		return nil, errors.Join(fmt.Errorf("%w: packet %d is not in the group at %d", store.ErrCorrupt, sequence, position), err)
+	}
+	g.digests = nil
+	s.groups.add(g)
+	return g, nil
+}
+
+// readHead reads where the parts of a group are.
+func (s *Store) readHead(position journal.Position) (*group, error) {
+	fixed := make([]byte, headSize)
+	if err := s.journal.ReadPayload(position, 0, fixed); err != nil {
+		return nil, fmt.Errorf("group at %d: %w", position, err)
+	}
+	length := headLength(fixed)
+	if length > maxHead {
+		return nil, fmt.Errorf("%w: the head of the group at %d", store.ErrCorrupt, position)
+	}
+	head := make([]byte, length)
+	if err := s.journal.ReadPayload(position, 0, head); err != nil {
+		return nil, fmt.Errorf("group at %d: %w", position, err)
+	}
+	return parseHead(head, position)
+}
+
+// maxHead bounds what is read before its checksum is known to be right.
+const maxHead = 64 << 20
+
+// groupCache remembers the groups that were read last.
+type groupCache struct {
+	mu   sync.Mutex
+	ring [cachedGroups]*group
+	at   int
+}
+
+// cachedGroups of 1024 packets each are 1 MB.
+const cachedGroups = 64
+
+// get returns the group of a sequence, nil where it is not remembered.
+func (c *groupCache) get(sequence uint64) *group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, g := range c.ring {
+		if g != nil && sequence >= g.first && sequence < g.end() {
+			return g
+		}
+	}
+	return nil
+}
+
+func (c *groupCache) add(g *group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ring[c.at] = g
+	c.at = (c.at + 1) % cachedGroups
+}
