@@ -58,7 +58,7 @@ type bundle struct {
 func (b *bundle) answered(of func(i int) answer) []answered {
 	all := make([]answered, len(b.submissions))
 	for i, sub := range b.submissions {
-		all[i] = answered{id: sub.stored.ID, answer: of(i)}
+		all[i] = answered{envelope: sub.envelope, answer: of(i)}
 	}
 	return all
 }
@@ -171,7 +171,7 @@ func (c *committer) commit(ctx context.Context, group []*bundle) {
 			case store.Duplicate:
 				return answer{earlier: outcome.Sequence}
 			default:
-				return answer{err: conflict(outcome.Sequence)}
+				return answer{conflict: outcome.Sequence}
 			}
 		}))
 		at += len(b.submissions)
@@ -189,12 +189,6 @@ func storeUnavailable(cause error) error {
 	return fault.New(codes.Unavailable, "store_unavailable",
 		"the hub could not store the packet; submit again later",
 		"trục liên thông chưa lưu được gói tin; vui lòng gửi lại sau").After(5 * time.Second).Because(cause)
-}
-
-func conflict(sequence uint64) error {
-	return fault.New(codes.AlreadyExists, "id_conflict",
-		fmt.Sprintf("this id was used before, for other content, accepted as sequence %d; use a new id", sequence),
-		fmt.Sprintf("mã này đã dùng cho nội dung khác, đã tiếp nhận với số thứ tự %d; hãy dùng mã mới", sequence))
 }
 
 // seal completes the records and leaves of the fresh submissions and signs them.

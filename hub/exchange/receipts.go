@@ -1,12 +1,17 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	"github.com/lienthong/lienthong/hub/fault"
 	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/store"
 )
@@ -21,11 +26,48 @@ type receipts struct {
 }
 
 // settle returns what an answer comes to for the sender.
-func (r *receipts) settle(ctx context.Context, a answer) (*exchangev1.Receipt, error) {
-	if a.err != nil || a.earlier == 0 {
-		return a.receipt, a.err
+func (r *receipts) settle(ctx context.Context, a answered) (*exchangev1.Receipt, error) {
+	switch {
+	case a.conflict != 0:
+		return nil, r.conflict(ctx, a.envelope, a.conflict)
+	case a.earlier != 0:
+		return r.of(ctx, a.earlier)
 	}
-	return r.of(ctx, a.earlier)
+	return a.receipt, a.err
+}
+
+// conflict is the refusal of an envelope whose id was used for something else: it
+// says for what, as far as the sender said it.
+func (r *receipts) conflict(ctx context.Context, env *exchangev1.Envelope, sequence uint64) error {
+	records, err := r.store.Records(ctx, []uint64{sequence})
+	if err != nil {
+		return fmt.Errorf("read what was accepted before: %w", err)
+	}
+	accepted := &exchangev1.AcceptedPacket{}
+	if err := proto.Unmarshal(records[0], accepted); err != nil {
+		return fmt.Errorf("read what was accepted before: %w", err)
+	}
+	en, vi := differences(accepted.GetEnvelope(), env)
+	return fault.New(codes.AlreadyExists, "id_conflict",
+		fmt.Sprintf("this id was used before, for a packet with %s, accepted as sequence %d; use a new id", en, sequence),
+		fmt.Sprintf("mã này đã dùng cho gói tin có %s, đã tiếp nhận với số thứ tự %d; hãy dùng mã mới", vi, sequence))
+}
+
+// differences names what of an envelope is not as before.
+func differences(before, now *exchangev1.Envelope) (en, vi string) {
+	var all, allVI []string
+	note := func(differs bool, en, vi string) {
+		if differs {
+			all, allVI = append(all, "other "+en), append(allVI, vi+" khác")
+		}
+	}
+	sorted := func(env *exchangev1.Envelope) []string { return slices.Sorted(slices.Values(env.GetRecipients())) }
+	note(!bytes.Equal(before.GetContent(), now.GetContent()), "content", "nội dung")
+	note(before.GetType() != now.GetType(), "type", "loại")
+	note(before.GetFormat() != now.GetFormat(), "format", "định dạng")
+	note(before.GetOnBehalfOf() != now.GetOnBehalfOf(), "on_behalf_of", "on_behalf_of")
+	note(!slices.Equal(sorted(before), sorted(now)), "recipients", "nơi nhận")
+	return strings.Join(all, ", "), strings.Join(allVI, ", ")
 }
 
 // of returns the receipt of an accepted packet.

@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -10,10 +11,12 @@ import (
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc/codes"
+	"pgregory.net/rapid"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	"github.com/lienthong/lienthong/hub/exchange"
+	"github.com/lienthong/lienthong/hub/fault"
 	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
@@ -26,19 +29,58 @@ func TestSameIDForSomethingElseIsAConflict(t *testing.T) {
 	h.rights.grant("H41", "G01/csdl")
 	sender := h.node("H41/motcua")
 	submit(t, sender, envelope("1", "0001"))
-	for name, change := range map[string]func(*exchangev1.Envelope){
-		"other content":      func(env *exchangev1.Envelope) { env.Content = progress("0001", "khác") },
-		"other recipients":   func(env *exchangev1.Envelope) { env.Recipients = []string{"G22/cong"} },
-		"other organisation": func(env *exchangev1.Envelope) { env.OnBehalfOf = "H41.04" },
+	for differs, change := range map[string]func(*exchangev1.Envelope){
+		"with other content, accepted":      func(env *exchangev1.Envelope) { env.Content = progress("0001", "khác") },
+		"with other recipients, accepted":   func(env *exchangev1.Envelope) { env.Recipients = []string{"G22/cong"} },
+		"with other on_behalf_of, accepted": func(env *exchangev1.Envelope) { env.OnBehalfOf = "H41.04" },
+		"with other content, other recipients, accepted as sequence 1": func(env *exchangev1.Envelope) {
+			env.Content, env.Recipients = progress("0001", "khác"), []string{"G22/cong"}
+		},
 	} {
 		env := envelope("1", "0001")
 		change(env)
 		_, err := sender.Submit(t.Context(), &exchangev1.SubmitRequest{Envelope: env})
-		t.Log(name)
-		wantRefused(t, err, codes.AlreadyExists, "id_conflict")
+		if told := wantRefused(t, err, codes.AlreadyExists, "id_conflict"); !strings.Contains(told.EN, differs) {
+			t.Errorf("the refusal says %q; want %q in it", told.EN, differs)
+		}
 	}
 	if got := submit(t, h.node("H41/khac"), envelope("1", "0001")).GetStatement().GetSequence(); got != 2 {
 		t.Errorf("another node's packet under the same id has sequence %d; want 2, its own", got)
+	}
+}
+
+// Envelopes are refused exactly where the rules of the .proto file are broken,
+// whichever way that was found out.
+func TestEnvelopesKeepTheRules(t *testing.T) {
+	t.Parallel()
+	validator, err := protovalidate.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, options{})
+	sender := h.node("H41/motcua")
+	text := rapid.OneOf(rapid.StringMatching(`[A-Za-z0-9._:-]{0,130}`), rapid.StringMatching(`[A-Z0-9/a-zế ]{0,40}`))
+	refused := 0
+	rapid.Check(t, func(t *rapid.T) {
+		env := &exchangev1.Envelope{
+			Id:         text.Draw(t, "id"),
+			Type:       packetv1.PacketType(rapid.Int32Range(-1, 5).Draw(t, "type")),
+			Format:     exchangev1.Format(rapid.Int32Range(-1, 4).Draw(t, "format")),
+			Content:    rapid.SliceOfN(rapid.Byte(), 0, 3).Draw(t, "content"),
+			OnBehalfOf: text.Draw(t, "on behalf of"),
+			Recipients: rapid.SliceOfN(text, 0, 10).Draw(t, "recipients"),
+		}
+		broken := validator.Validate(env) != nil
+		_, err := sender.Submit(context.Background(), &exchangev1.SubmitRequest{Envelope: env})
+		if got := fault.From(err).Reason == "request_invalid"; got != broken {
+			t.Fatalf("%v: refused as invalid: %t (%v); by its rules: %t", env, got, err, broken)
+		}
+		if broken {
+			refused++
+		}
+	})
+	if refused == 0 {
+		t.Error("no rule was broken")
 	}
 }
 

@@ -41,6 +41,8 @@ type answer struct {
 	// earlier is the sequence under which the same was accepted before. Its receipt
 	// is read by who waits for it, not by the committer, who would keep all waiting.
 	earlier uint64
+	// conflict is the sequence under which something else was accepted under the id.
+	conflict uint64
 	err     error
 }
 

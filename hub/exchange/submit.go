@@ -27,7 +27,7 @@ func (s *Service) Submit(ctx context.Context, req *exchangev1.SubmitRequest) (*e
 	one.submit(ctx, []*exchangev1.Envelope{req.GetEnvelope()})
 	select {
 	case a := <-answers:
-		receipt, err := (&receipts{store: s.store}).settle(ctx, a[0].answer)
+		receipt, err := (&receipts{store: s.store}).settle(ctx, a[0])
 		if err != nil {
 			return nil, err
 		}
@@ -60,7 +60,7 @@ func (u submitter) submit(ctx context.Context, envelopes []*exchangev1.Envelope)
 	for _, env := range envelopes {
 		sub, earlier, err := u.service.prepare(ctx, u.caller, env)
 		if sub == nil {
-			settled = append(settled, answered{id: env.GetId(), answer: answer{earlier: earlier, err: err}})
+			settled = append(settled, answered{envelope: env, answer: answer{earlier: earlier, err: err}})
 			continue
 		}
 		b.submissions = append(b.submissions, sub)
@@ -130,7 +130,7 @@ type submitStream struct {
 }
 
 type answered struct {
-	id string
+	envelope *exchangev1.Envelope
 	answer
 }
 
@@ -211,8 +211,8 @@ func (r *submitStream) frameOf(ctx context.Context, waiting []answered) (frame *
 }
 
 func (r *submitStream) resultOf(ctx context.Context, a answered) *exchangev1.SubmitResult {
-	result := &exchangev1.SubmitResult{Id: a.id}
-	receipt, err := r.receipts.settle(ctx, a.answer)
+	result := &exchangev1.SubmitResult{Id: a.envelope.GetId()}
+	receipt, err := r.receipts.settle(ctx, a)
 	if err == nil {
 		result.Outcome = &exchangev1.SubmitResult_Receipt{Receipt: receipt}
 		return result

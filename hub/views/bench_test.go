@@ -133,6 +133,24 @@ func (b *bench) accept(speaker string, m proto.Message) uint64 {
 	return b.acceptContent(speaker, typeOf(m), exchangev1.Format_FORMAT_XML, content)
 }
 
+// offer hands a packet over that was accepted.
+func (b *bench) offer(sequence uint64, speaker string, m proto.Message) {
+	b.t.Helper()
+	content, err := b.codec.Encode(m, exchangev1.Format_FORMAT_XML)
+	if err != nil {
+		b.t.Fatalf("encode %T: %v", m, err)
+	}
+	read, err := b.codec.Decode(typeOf(m), exchangev1.Format_FORMAT_XML, content)
+	if err != nil {
+		b.t.Fatalf("decode %T: %v", m, err)
+	}
+	organisation, err := packet.ParseOrganisation(speaker)
+	if err != nil {
+		b.t.Fatalf("speaker: %v", err)
+	}
+	b.views.Offer([]views.Accepted{{Sequence: sequence, Speaker: organisation, Packet: read}})
+}
+
 func (b *bench) acceptContent(speaker string, typ packetv1.PacketType, format exchangev1.Format, content []byte) uint64 {
 	b.t.Helper()
 	return b.acceptRecord(func(sequence uint64) []byte {
