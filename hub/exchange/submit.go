@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -198,7 +199,7 @@ func (r *submitStream) frameOf(ctx context.Context, waiting []answered) (frame *
 		for i, next := range waiting {
 			result := r.resultOf(ctx, next)
 			frame.Results = append(frame.Results, result)
-			if size += proto.Size(result); size >= bytesPerFrame || len(frame.GetResults()) >= resultsPerFrame {
+			if size += sizeOf(result); size >= bytesPerFrame || len(frame.GetResults()) >= resultsPerFrame {
 				return frame, waiting[i+1:]
 			}
 		}
@@ -223,6 +224,15 @@ func (r *submitStream) resultOf(ctx context.Context, a answered) *exchangev1.Sub
 	}
 	result.Outcome = &exchangev1.SubmitResult_Refusal{Refusal: told.Refusal()}
 	return result
+}
+
+// sizeOf is what a result takes, within a few bytes where it is a receipt.
+func sizeOf(result *exchangev1.SubmitResult) int {
+	receipt := result.GetReceipt()
+	if receipt == nil {
+		return proto.Size(result)
+	}
+	return len(result.GetId()) + len(receipt.GetLeaf()) + len(receipt.GetGroup()) + len(receipt.GetPath())*(sha256.Size+2) + 32
 }
 
 func (s *Service) callerOf(ctx context.Context) (string, error) {

@@ -29,7 +29,7 @@ type batch struct {
 	// positions are the shown positions of officials: mostly the same few people act on
 	// the dossiers of a batch.
 	positions map[official]string
-	bytes   int // of the changes
+	bytes     int // of the changes
 }
 
 type change struct {
@@ -52,7 +52,9 @@ func (b *batch) position(position, name string) string {
 
 type item struct{ kind, key string }
 
-func newBatch(s Store) *batch { return &batch{store: s, changed: map[item]change{}, positions: map[official]string{}} }
+func newBatch(s Store) *batch {
+	return &batch{store: s, changed: map[item]change{}, positions: map[official]string{}}
+}
 
 // dossier returns a dossier as the batch has it, else as it is stored; nil where
 // there is none.
@@ -81,9 +83,27 @@ func (b *batch) put(kind, key string, m proto.Message) {
 	if !again {
 		b.order = append(b.order, at)
 	}
-	now := change{message: m, bytes: proto.Size(m)}
+	now := change{message: m, bytes: sizeAtMost(m)}
 	b.changed[at] = now
 	b.bytes += now.bytes - earlier.bytes
+}
+
+// What texts that are clipped, and a handful of numbers and times, take at most.
+const (
+	stepBytes   = 2 << 10
+	othersBytes = 8 << 10
+)
+
+// sizeAtMost is what a message takes, roughly and rather too much: to add up the true
+// size of each costs more than it saves.
+func sizeAtMost(m proto.Message) int {
+	switch m := m.(type) {
+	case *viewv1.StoredDossier:
+		return othersBytes + len(m.GetDossier().GetSteps())*stepBytes
+	case *viewv1.Survey:
+		return othersBytes + len(m.GetQuestions())*stepBytes
+	}
+	return othersBytes
 }
 
 // changes returns what to write. Equal contents become equal bytes.
