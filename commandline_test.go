@@ -41,12 +41,18 @@ func TestWrongCommandLinesAreToldInWords(t *testing.T) {
 		{"admin organisation list --help", 2, []string{`"organisation" is not a command`, "did you mean org?", "Try: lienthong admin --help"}},
 		{"help admin organisation", 2, []string{"did you mean org?"}},
 		{"node recieve -h", 2, []string{`"recieve" is not a command of "lienthong node"; did you mean receive?`}},
-		{"node frobnicate", 2, []string{"there are join, receive, submit"}},
+		{"node frobnicate", 2, []string{"there are dead-letters, join, receive, status, submit"}},
 		{"packet valdate", 2, []string{"did you mean validate?"}},
 		{"frobnicate --help", 2, []string{`"frobnicate" is not a command of "lienthong"; there are admin, `}},
 		{"admin node set H41/x --strict=maybe", 2, []string{`--strict "maybe": true or false is expected`}},
 		{"hub --content-bytes many", 2, []string{`--content-bytes "many": a whole number is expected`}},
 		{"node submit --timeout 5 x.xml", 2, []string{`--timeout "5": a time with its unit, e.g. 30s or 2m, is expected`}},
+		{"node status", 2, []string{"lienthong node status takes one argument: the sequence of a packet"}},
+		{"node status seven", 2, []string{`SEQUENCE "seven": the sequence of a packet is expected`}},
+		{"node dead-letters --redeliver 1,x", 2, []string{`--redeliver "x": the sequence of a packet is expected`}},
+		{"node dead-letters --redeliver 1 --all", 2, []string{"one of --redeliver, --discard and --all is expected"}},
+		{"node dead-letters --timeout 0s", 2, []string{"--timeout 0s: more than nothing is expected"}},
+		{"node dead-letters --profile " + none, 1, []string{"there is no node's profile in " + none, "không có hồ sơ của hệ thống"}},
 		{"node submit", 2, []string{"lienthong node submit needs a file with a packet"}},
 		{"packet xsd dossier survey", 2, []string{"at most one argument, the type of a packet; got 2"}},
 		{"hub serve", 2, []string{`lienthong hub takes no arguments; got "serve"`}},
@@ -78,7 +84,7 @@ func TestWrongCommandLinesAreToldInWords(t *testing.T) {
 // Each command that speaks the language of the environment says so.
 func TestTheDefaultLanguageIsDocumented(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"packet validate", "packet convert", "packet fields", "node submit", "verify", "ledger consistency"} {
+	for _, command := range []string{"packet validate", "packet convert", "packet fields", "node submit", "node status", "node dead-letters", "verify", "ledger consistency"} {
 		if help := must(t, append(strings.Fields(command), "--help")...); !strings.Contains(help, "LC_ALL, LC_MESSAGES or LANG") {
 			t.Errorf("%s --help does not say what language it speaks by default", command)
 		}
@@ -130,16 +136,17 @@ func TestSubmitSpeaksTheLanguageOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
 	admin := filepath.Join(data, "admin")
-	startHub(t, data, "127.0.0.1:0", "127.0.0.1:0", "--content-bytes", "1000000")
+	startHub(t, data, "127.0.0.1:0", "127.0.0.1:0", "--content-bytes", "1000000", "--large-bytes", "2000000")
 	province := enrol(t, admin, "H41/motcua", "one-stop")
 	enrol(t, admin, "G22/portal", "portal")
 	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
-	lay(t, files, map[string]string{"loose.xml": loose(t), "large.xml": sampleOf(t, "survey.xml") + strings.Repeat("\n", 40_000_000)})
-	got := inVietnamese(t, "node", "submit", "--profile", province, filepath.Join(files, "large.xml"),
+	lay(t, files, map[string]string{"loose.xml": loose(t), "large.xml": sampleOf(t, "survey.xml") + strings.Repeat("\n", 40_000_000), "middling.xml": sampleOf(t, "progress.xml") + strings.Repeat("\n", 1_500_000)})
+	got := inVietnamese(t, "node", "submit", "--profile", province, filepath.Join(files, "large.xml"), filepath.Join(files, "middling.xml"),
 		filepath.Join(files, "loose.xml"), filepath.Join(files, "bad-statistic.xml"), filepath.Join(files, "none.xml"))
 	for _, want := range []string{
-		"large.xml: bị từ chối: gói tin có 400", "tối đa 2048576 byte", "at most 2048576 bytes",
-		"loose.xml: đã tiếp nhận với số thứ tự 1, gửi đến G22/portal, cảnh báo: 2\n", "loose.xml:9:3: cảnh báo: MDocumentTraces.Status: ",
+		"large.xml: bị từ chối: nội dung gói tin có 400", "tối đa 2000000 byte", "at most 2000000 are allowed",
+		"middling.xml: đã tiếp nhận với số thứ tự 1,", // which is uploaded once the hub has said that it is too large for a message
+		"loose.xml: đã tiếp nhận với số thứ tự 2, gửi đến G22/portal, cảnh báo: 2\n", "loose.xml:9:3: cảnh báo: MDocumentTraces.Status: ",
 		"bad-statistic.xml: bị từ chối: gói tin không hợp lệ; số lỗi: 3 (packet_invalid)\n", "bad-statistic.xml:3:3: lỗi: MStatistic.Month: ",
 		"none.xml: chưa gửi: không có tệp hoặc thư mục này\n",
 	} {

@@ -33,7 +33,7 @@ func organisationOf(node string) string {
 func grantAll(t *testing.T, registry registryv1.RegistryServiceClient, from, to string) {
 	t.Helper()
 	_, err := registry.GrantRight(t.Context(), &registryv1.GrantRightRequest{Right: &registryv1.Right{
-		Sender: from, Receiver: to, Types: []packetv1.PacketType{packetv1.PacketType_PACKET_TYPE_PROGRESS},
+		Sender: from, Receiver: to, Types: []packetv1.PacketType{packetv1.PacketType_PACKET_TYPE_PROGRESS, packetv1.PacketType_PACKET_TYPE_DOSSIER},
 	}})
 	if err != nil {
 		t.Fatalf("grant: %v", err)

@@ -95,12 +95,14 @@ Join as a node:     lienthong node join --token TOKEN --profile DIR
 Check a packet:     lienthong packet validate FILE
 Check a receipt:    lienthong verify RECEIPT --key FILE
 Audit a hub:        lienthong ledger --help
+Check its data:     lienthong fsck --data DIR
+Back it up:         lienthong backup --data DIR --to DIR
 
 Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
-	}, hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), ledgerCommand(), demoCommand(), versionCommand())
+	}, hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), ledgerCommand(), fsckCommand(), backupCommand(), demoCommand(), versionCommand())
 	root.SetFlagErrorFunc(admin.FlagError)
 	return root
 }

@@ -24,11 +24,11 @@ import (
 func nodeCommand() *cobra.Command {
 	return admin.Group(&cobra.Command{
 		Use:   "node",
-		Short: "Join a hub as a node, submit and receive packets",
+		Short: "Join a hub as a node, submit and receive packets, and see what became of them",
 		Example: `  lienthong node join --token lt1.CgpINDEv... --profile motcua
   lienthong node submit --profile motcua dossier.xml
   lienthong node receive --profile motcua --dir inbox/`,
-	}, joinCommand(), submitCommand(), receiveCommand())
+	}, joinCommand(), submitCommand(), receiveCommand(), statusCommand(), deadLettersCommand())
 }
 
 // defaultProfile is where a node keeps its profile when it is not told.
@@ -102,7 +102,7 @@ What is not acknowledged is delivered again.`,
 	}
 	profileFlag(cmd, &options.profile)
 	cmd.Flags().StringVar(&options.dir, "dir", "", "directory to write packets to, one file each; default: standard output")
-	cmd.Flags().StringVar(&options.format, "format", "xml", "format to write: xml, json, or original for the sender's own bytes")
+	cmd.Flags().StringVar(&options.format, "format", "xml", "format to write: xml, json, or original for the sender's own bytes; large packets always as the last")
 	cmd.Flags().IntVar(&options.count, "count", 0, "stop after this many; 0: go on")
 	return cmd
 }
@@ -125,8 +125,12 @@ func receivePackets(cmd *cobra.Command, options receiveOptions) (err error) {
 	ctx, enough := context.WithCancel(cmd.Context())
 	defer enough()
 	taken := 0
-	return explained(client.Receive(ctx, func(_ context.Context, d *exchangev1.Delivery) error {
-		if err := write(d); err != nil {
+	return explained(client.Receive(ctx, func(ctx context.Context, d *exchangev1.Delivery) error {
+		put := write
+		if d.GetPacket().GetEnvelope().GetUpload() != nil {
+			put = func(d *exchangev1.Delivery) error { return putLarge(ctx, cmd, client, options.dir, d) }
+		}
+		if err := put(d); err != nil {
 			return err
 		}
 		if taken++; taken == options.count {
@@ -178,17 +182,26 @@ func inFormat(codec *packet.Codec, env *exchangev1.Envelope, format exchangev1.F
 
 func putPacket(cmd *cobra.Command, dir string, d *exchangev1.Delivery, content []byte, format exchangev1.Format) error {
 	p := d.GetPacket()
-	fmt.Fprintf(cmd.ErrOrStderr(), "received sequence %d: %s from %s\n", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), p.GetSender()) //nolint:errcheck // terminal output
+	sayReceived(cmd, p)
 	if dir == "" {
 		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", strings.TrimRight(string(content), "\n")); err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
 		return nil
 	}
+	return certs.WriteFile(packetFile(dir, p, format), content, 0o600)
+}
+
+func sayReceived(cmd *cobra.Command, p *exchangev1.AcceptedPacket) {
+	fmt.Fprintf(cmd.ErrOrStderr(), "received sequence %d: %s from %s\n", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), p.GetSender()) //nolint:errcheck // terminal output
+}
+
+// packetFile is the file that a packet is written to.
+func packetFile(dir string, p *exchangev1.AcceptedPacket, format exchangev1.Format) string {
 	suffix := map[exchangev1.Format]string{
 		exchangev1.Format_FORMAT_XML: "xml", exchangev1.Format_FORMAT_JSON: "json", exchangev1.Format_FORMAT_PROTOBUF: "binpb",
 	}[format]
-	return certs.WriteFile(filepath.Join(dir, fmt.Sprintf("%012d-%s.%s", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), suffix)), content, 0o600)
+	return filepath.Join(dir, fmt.Sprintf("%012d-%s.%s", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), suffix))
 }
 
 // nodeConfig is how commands are a node. How large a packet may be is for the hub to

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,10 @@ func submitCommand() *cobra.Command {
 		Long: `Submits packets in official XML or JSON and prints a line for each. A receipt is
 verified against the hub's ledger key before it is reported. FILE - is standard
 input. Exit code 1 when any packet is refused, or the hub gives no answer.
+
+What is larger than 8 MiB, or than the hub takes in one piece, is uploaded in pieces;
+after a cut that goes on where it was. --timeout is for the hub's answer: for each MiB
+of the packet there is a second more.
 
 A packet's id follows from its content unless --id gives one, so a command that is
 repeated does not submit anything twice.`,
@@ -72,7 +77,7 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 		return explained(err, options.profile)
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	codec, err := packet.NewCodec(packet.Options{})
+	codec, err := packet.NewCodec(packet.Options{ContentBytes: maxFile, TextBytes: maxFile, Shared: true})
 	if err != nil {
 		return err
 	}
@@ -157,9 +162,23 @@ func submitOne(cmd *cobra.Command, to *stream, env *exchangev1.Envelope, refused
 	if refused != nil {
 		return nil, refused
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+	content := env.GetContent()
+	ctx, cancel := context.WithTimeout(cmd.Context(), timeout+time.Duration(len(content)>>20)*time.Second)
 	defer cancel()
-	return to.submit(ctx, env)
+	if len(content) <= nodes.DefaultLargeBytes {
+		accepted, err := to.submit(ctx, env)
+		if !tooLargeForAMessage(err) {
+			return accepted, err
+		}
+	}
+	env.Content = nil
+	return to.client.SubmitLarge(ctx, env, bytes.NewReader(content), int64(len(content)))
+}
+
+// tooLargeForAMessage reports whether the hub takes a packet in pieces, if at all.
+func tooLargeForAMessage(err error) bool {
+	refused, isOne := errors.AsType[*nodes.Refused](err)
+	return isOne && (refused.Reason() == "packet_too_large" || refused.Reason() == "message_too_large")
 }
 
 // notSent says why a file was not sent.

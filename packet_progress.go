@@ -32,8 +32,9 @@ type progress struct {
 	doing             string
 	started, advanced time.Time
 	files, total      int
-	done, all         int64 // shares
-	limit             int64 // largest packet in bytes
+	unit              string // of these, where they are not files
+	done, all         int64  // shares
+	limit             int64  // largest packet in bytes
 	shown             bool
 }
 
@@ -94,7 +95,7 @@ func (p *progress) line(now time.Time) string {
 	if err != nil {
 		return ""
 	}
-	counts := p.doing + p.say.sprintf(" %d/%d", p.files, p.total)
+	counts := p.doing + p.say.sprintf(" %d/%d", p.files, p.total) + p.unit
 	line := fmt.Sprintf("%s %3d%% [%s]", counts, 100*p.done/p.all, p.bar())
 	if seconds := int(p.left(now).Seconds()); seconds > 0 {
 		line += p.say.sprintf(p.say.of(" còn %d:%02d", " %d:%02d left"), seconds/60, seconds%60)

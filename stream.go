@@ -13,6 +13,7 @@ import (
 // stream submits over one pipelined stream, an envelope at a time. Unlike a call,
 // a stream has room for every finding of a refusal.
 type stream struct {
+	client    *nodes.Client
 	submitter *nodes.Submitter
 	results   chan nodes.Result
 }
@@ -23,7 +24,7 @@ func openStream(ctx context.Context, client *nodes.Client) (*stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream: %w", err)
 	}
-	return &stream{submitter, results}, nil
+	return &stream{client, submitter, results}, nil
 }
 
 // submit waits for the envelope's result. After an error that is no refusal, the

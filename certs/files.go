@@ -1,11 +1,13 @@
 package certs
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,11 +24,17 @@ var ErrFile = errors.New("file is not as expected")
 // WriteFile replaces a file: afterwards it holds all of data, on stable storage;
 // after a crash it holds the old content or the new.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	return WriteFileFrom(path, bytes.NewReader(data), perm)
+}
+
+// WriteFileFrom is WriteFile with all that can be read from data; where reading fails,
+// the file stays as it was.
+func WriteFileFrom(path string, data io.Reader, perm fs.FileMode) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	_, err = temporary.Write(data)
+	_, err = io.Copy(temporary, data)
 	err = errors.Join(err, temporary.Chmod(perm), temporary.Sync(), temporary.Close())
 	if err == nil {
 		err = os.Rename(temporary.Name(), path)

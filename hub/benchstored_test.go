@@ -49,6 +49,7 @@ func BenchmarkStored(b *testing.B) {
 	}
 	f.hub.Stop()
 	b.Run("start", func(b *testing.B) { measureStart(b, f.hub.DataDir, stored) })
+	b.Run("check", func(b *testing.B) { measureCheck(b, f.hub.DataDir, stored) })
 }
 
 // measureStart starts a hub on a data directory with so many packets.

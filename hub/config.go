@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/lienthong/lienthong/hub/exchange"
+	"github.com/lienthong/lienthong/hub/rpc"
 )
 
 // Config says where a hub keeps its data and where it listens. The tagged fields
@@ -34,14 +37,32 @@ type Config struct {
 	// stand in its certificate. The first is what enrolment tokens name. Default:
 	// the host of GRPC, the machine's host name and loopback.
 	Hosts []string `yaml:"hosts"`
-	// ContentBytes is the largest packet; default 16 MiB.
+	// ContentBytes is the largest packet that comes in one piece; default 16 MiB.
 	ContentBytes int `yaml:"content_bytes"`
+	// LargeBytes is the largest packet that is uploaded in pieces; default
+	// DefaultLargeBytes.
+	LargeBytes int `yaml:"large_bytes"`
 	// Strict refuses packets, of whatever node, that can only be read by taking
 	// liberties. Otherwise that is each node's own setting, in the registry.
 	Strict bool `yaml:"strict"`
 	// CheckpointInterval is the time between checkpoints of the ledger, while packets
 	// are accepted, written as 500ms or 1m; default a second, at least 10 ms.
 	CheckpointInterval time.Duration `yaml:"checkpoint_interval"`
+	// DeliveryAttempts is how often a delivery that its recipient rejects goes out
+	// before it becomes a dead letter; default DefaultDeliveryAttempts, at most
+	// MaxDeliveryAttempts.
+	DeliveryAttempts int `yaml:"delivery_attempts"`
+	// PacketsPerSecond and BytesPerSecond are what one node may send in a second, by
+	// number and by content; 0 is no limit. An administrator can set others of a node.
+	PacketsPerSecond uint64 `yaml:"packets_per_second"`
+	BytesPerSecond   uint64 `yaml:"bytes_per_second"`
+	// InboxBytes may wait for one node, before more for it is refused; default
+	// DefaultInboxBytes. An administrator can set others of a node.
+	InboxBytes uint64 `yaml:"inbox_bytes"`
+	// HandshakesPerSecond bounds how many connections of nodes are verified in a second,
+	// so that all of them, coming back at once, do not take the processors from those
+	// that are back; default 500.
+	HandshakesPerSecond int `yaml:"handshakes_per_second"`
 
 	// Logger and Clock default to slog.Default and time.Now.
 	Logger *slog.Logger     `yaml:"-"`
@@ -55,6 +76,8 @@ const (
 	DefaultContentBytes = 16 << 20
 	MinContentBytes     = 1 << 10
 	MaxContentBytes     = 1 << 30
+	// DefaultLargeBytes is an attachment of 100 MiB in Base64, and a packet around it.
+	DefaultLargeBytes = exchange.DefaultLargeBytes
 )
 
 // How often the ledger gets a checkpoint where nothing else is said, and at most.
@@ -62,6 +85,20 @@ const (
 	DefaultCheckpointInterval = time.Second
 	MinCheckpointInterval     = 10 * time.Millisecond
 )
+
+// How often a rejected delivery goes out where nothing else is said, and at most: that
+// takes some three and a half days, at five minutes from one attempt to the next.
+const (
+	DefaultDeliveryAttempts = exchange.DefaultAttempts
+	MaxDeliveryAttempts     = 1000
+)
+
+// DefaultInboxBytes is a month of a million packets of two KiB a day: a recipient that
+// is away for longer is not coming back by itself, and the disk is for everybody.
+const DefaultInboxBytes = 64 << 30
+
+// MaxHandshakesPerSecond is beyond what any machine can do.
+const MaxHandshakesPerSecond = 1_000_000
 
 const (
 	DefaultName = "lienthong"
@@ -111,11 +148,32 @@ func (c Config) withDefaults() (Config, error) {
 	if c.ContentBytes < MinContentBytes || c.ContentBytes > MaxContentBytes {
 		return c, fmt.Errorf("content_bytes %d: %d to %d are allowed", c.ContentBytes, MinContentBytes, MaxContentBytes)
 	}
+	if c.LargeBytes == 0 {
+		c.LargeBytes = DefaultLargeBytes
+	}
+	if c.LargeBytes < MinContentBytes || c.LargeBytes > MaxContentBytes {
+		return c, fmt.Errorf("large_bytes %d: %d to %d are allowed", c.LargeBytes, MinContentBytes, MaxContentBytes)
+	}
 	if c.CheckpointInterval == 0 {
 		c.CheckpointInterval = DefaultCheckpointInterval
 	}
 	if c.CheckpointInterval < MinCheckpointInterval {
 		return c, fmt.Errorf("checkpoint_interval %s: %s or more is allowed", c.CheckpointInterval, MinCheckpointInterval)
+	}
+	if c.DeliveryAttempts == 0 {
+		c.DeliveryAttempts = DefaultDeliveryAttempts
+	}
+	if c.DeliveryAttempts < 1 || c.DeliveryAttempts > MaxDeliveryAttempts {
+		return c, fmt.Errorf("delivery_attempts %d: 1 to %d are allowed", c.DeliveryAttempts, MaxDeliveryAttempts)
+	}
+	if c.InboxBytes == 0 {
+		c.InboxBytes = DefaultInboxBytes
+	}
+	if c.HandshakesPerSecond == 0 {
+		c.HandshakesPerSecond = rpc.DefaultHandshakesPerSecond
+	}
+	if c.HandshakesPerSecond < 1 || c.HandshakesPerSecond > MaxHandshakesPerSecond {
+		return c, fmt.Errorf("handshakes_per_second %d: 1 to %d are allowed", c.HandshakesPerSecond, MaxHandshakesPerSecond)
 	}
 	if slices.Contains(c.Hosts, "") {
 		return c, errors.New("hosts: a host name or IP address is empty")

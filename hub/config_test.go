@@ -23,6 +23,12 @@ func TestConfigFile(t *testing.T) {
 			}},
 		{name: "times are written with their unit", file: "data: x\ncheckpoint_interval: 250ms\n",
 			want: func(c hub.Config) bool { return c.CheckpointInterval == 250*time.Millisecond }},
+		{name: "how often is tried", file: "data: x\ndelivery_attempts: 3\n", want: func(c hub.Config) bool { return c.DeliveryAttempts == 3 }},
+		{name: "quotas", file: "data: x\npackets_per_second: 500\nbytes_per_second: 2000000\ninbox_bytes: 100000000000\nhandshakes_per_second: 50\n",
+			want: func(c hub.Config) bool {
+				return c.PacketsPerSecond == 500 && c.BytesPerSecond == 2_000_000 && c.InboxBytes == 100_000_000_000 && c.HandshakesPerSecond == 50
+			}},
+		{name: "a quota below nothing is an error", file: "packets_per_second: -1\n", wantError: "packets_per_second"},
 		{name: "an empty file changes nothing", file: "", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
 		{name: "so does one with comments only", file: "# nothing here\n", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
 		{name: "an unknown key is an error that names it", file: "data: x\ncontent_byte: 5\n", wantError: "content_byte"},
@@ -60,6 +66,9 @@ func TestNewRefuses(t *testing.T) {
 		{"an empty host", func(c *hub.Config) { c.Hosts = []string{""} }, "hosts"},
 		{"a packet limit below reason", func(c *hub.Config) { c.ContentBytes = 10 }, "content_bytes"},
 		{"checkpoints without end", func(c *hub.Config) { c.CheckpointInterval = time.Microsecond }, "checkpoint_interval"},
+		{"attempts without end", func(c *hub.Config) { c.DeliveryAttempts = 1001 }, "delivery_attempts"},
+		{"fewer attempts than none", func(c *hub.Config) { c.DeliveryAttempts = -1 }, "delivery_attempts"},
+		{"no handshakes at all", func(c *hub.Config) { c.HandshakesPerSecond = -1 }, "handshakes_per_second"},
 		{"a name that fits no certificate", func(c *hub.Config) { c.Name = "Trục liên thông" }, "hub"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

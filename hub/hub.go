@@ -23,6 +23,7 @@ import (
 	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
 	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/blobs"
 	"github.com/lienthong/lienthong/hub/store/pebblestore"
 	"github.com/lienthong/lienthong/hub/views"
 	"github.com/lienthong/lienthong/packet"
@@ -33,6 +34,7 @@ const (
 	authorityDir = "ca"
 	storeDir     = "store"
 	ledgerDir    = "ledger"
+	blobsDir     = "blobs"
 	// AdminDir is the first administrator's profile, in the data directory.
 	AdminDir = "admin"
 )
@@ -48,6 +50,7 @@ type Hub struct {
 	ledger    *ledger.Ledger
 	log       *ledger.Log
 	registry  *registry.Registry
+	blobs     *blobs.Blobs
 	exchange  *exchange.Service
 	views     *views.Views
 	liberal   *packet.Codec
@@ -82,12 +85,15 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 // keeps two first starts from making two authorities.
 func (h *Hub) openData(ctx context.Context) error {
 	dir := filepath.Join(h.cfg.DataDir, storeDir)
-	if err := makePrivate(dir); err != nil {
+	if err := errors.Join(refuseUnfinished(h.cfg.DataDir), makePrivate(dir)); err != nil {
 		return err
 	}
 	var err error
 	h.store, err = pebblestore.Open(dir, pebblestore.Options{Logger: h.cfg.Logger})
 	if err != nil {
+		return err
+	}
+	if err := h.takeBackup(); err != nil {
 		return err
 	}
 	return h.openKeys(ctx)
@@ -153,6 +159,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	h.registry, err = registry.Open(ctx, registry.Config{
 		Store: h.store, Issuer: h.authority,
 		Address: h.GRPCAddress(), LedgerKey: h.ledger.VerifierKey(), StrictHub: h.cfg.Strict,
+		Quota:  registry.Quota{PacketsPerSecond: h.cfg.PacketsPerSecond, BytesPerSecond: h.cfg.BytesPerSecond, InboxBytes: h.cfg.InboxBytes},
 		Ended:  func(node string, why *fault.Error) { h.rpc.EndSessions(node, why) },
 		Clock:  h.cfg.Clock,
 		Random: rand.Reader,
@@ -226,6 +233,7 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 	defer stopBehind()
 	parts, partsCtx := errgroup.WithContext(behind)
 	parts.Go(func() error { return h.exchange.Run(partsCtx) })
+	parts.Go(func() error { return h.blobs.Run(partsCtx) })
 	parts.Go(func() error { return h.views.Run(partsCtx) })
 	parts.Go(func() error { return h.log.Run(partsCtx) })
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
@@ -24,6 +25,7 @@ import (
 	"github.com/lienthong/lienthong/hub/lookup"
 	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
+	"github.com/lienthong/lienthong/hub/store/blobs"
 	"github.com/lienthong/lienthong/hub/views"
 	"github.com/lienthong/lienthong/hub/web"
 	"github.com/lienthong/lienthong/packet"
@@ -33,6 +35,7 @@ import (
 func policy() rpc.Policy {
 	return rpc.Policy{
 		exchangev1.ExchangeService_ServiceDesc.ServiceName:   rpc.Nodes,
+		exchangev1.TransferService_ServiceDesc.ServiceName:   rpc.Nodes,
 		lookupv1.LookupService_ServiceDesc.ServiceName:       rpc.Nodes,
 		viewv1.ViewService_ServiceDesc.ServiceName:           rpc.Nodes | rpc.Admins,
 		ledgerv1.LedgerService_ServiceDesc.ServiceName:       rpc.Nodes | rpc.Admins,
@@ -57,7 +60,7 @@ func (h *Hub) wireServices(context.Context) error {
 	h.rpc, err = rpc.New(rpc.Config{
 		TLS: certs.ServerConfig(h.identity), Verifier: h.authority.Verifier(), Authenticate: h.registry.Authenticate,
 		Policy: policy(), Validator: validator, MaxMessageBytes: h.cfg.ContentBytes + frameOverhead,
-		StopWithin: stopWithin, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
+		HandshakesPerSecond: h.cfg.HandshakesPerSecond, StopWithin: stopWithin, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -73,6 +76,7 @@ func (h *Hub) wireServices(context.Context) error {
 	}
 	h.rpc.Register(func(s grpc.ServiceRegistrar) {
 		exchangev1.RegisterExchangeServiceServer(s, h.exchange)
+		exchangev1.RegisterTransferServiceServer(s, h.exchange)
 		lookupv1.RegisterLookupServiceServer(s, asks)
 		viewv1.RegisterViewServiceServer(s, h.views)
 		ledgerv1.RegisterLedgerServiceServer(s, ledger.NewService(h.log))
@@ -98,19 +102,56 @@ func (h *Hub) wireExchange(validator protovalidate.Validator) error {
 	if err != nil {
 		return fmt.Errorf("strict codec: %w", err)
 	}
+	large, err := h.openLarge()
+	if err != nil {
+		return err
+	}
 	h.views, err = views.New(views.Config{
 		Store: h.store, Codec: h.liberal, OrganisationName: h.registry.OrganisationName, Logger: h.cfg.Logger,
+		Large: func(ctx context.Context, accepted *exchangev1.AcceptedPacket, show func(views.Decoder, []byte) error) error {
+			content, _ := exchange.LargeContent(accepted)
+			return h.blobs.View(ctx, content, func(bytes []byte) error { return show(large.Liberal, bytes) })
+		},
 	})
 	if err != nil {
 		return err
 	}
 	h.exchange, err = exchange.New(exchange.Config{
-		Store: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: h.liberal, Strict: strict, ReadStrictly: h.registry.ReadStrictly, StrictHub: h.cfg.Strict,
+		Store: h.store, DeadLetters: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: h.liberal, Strict: strict, ReadStrictly: h.registry.ReadStrictly, StrictHub: h.cfg.Strict,
 		Ledger: h.ledger, Included: h.log.Included, Caller: rpc.NodeFrom,
-		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes},
-		Clock: h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.showAccepted,
+		Blobs: h.blobs, Large: large,
+		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes, LargeBytes: int64(h.cfg.LargeBytes), Attempts: h.cfg.DeliveryAttempts},
+		Quota:    func(node string) exchange.Quota { return exchange.Quota(h.registry.Quota(node)) },
+		Stopping: rpc.Stopping,
+		Clock:    h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.showAccepted,
 	})
 	return err
+}
+
+// openLarge opens what keeps the contents of large packets, and makes what reads them:
+// that copies no more of one than a packet in one piece may have.
+func (h *Hub) openLarge() (readers exchange.LargeReaders, err error) {
+	dir := filepath.Join(h.cfg.DataDir, blobsDir)
+	if err := makePrivate(dir); err != nil {
+		return readers, err
+	}
+	h.blobs, err = blobs.Open(dir, blobs.Options{
+		Accepted: exchange.NeedsContent(h.store), Clock: h.cfg.Clock, Logger: h.cfg.Logger,
+	})
+	if err != nil {
+		return readers, err
+	}
+	limits := packet.Options{ContentBytes: MaxContentBytes, TextBytes: MaxContentBytes, Shared: true, CopiedBytes: h.cfg.ContentBytes}
+	liberal, err := packet.NewCodec(limits)
+	if err != nil {
+		return readers, fmt.Errorf("codec of large packets: %w", err)
+	}
+	limits.Strict = true
+	strict, err := packet.NewCodec(limits)
+	if err != nil {
+		return readers, fmt.Errorf("strict codec of large packets: %w", err)
+	}
+	return exchange.LargeReaders{Liberal: liberal, Strict: strict}, nil
 }
 
 // showAccepted hands what was accepted to the views.

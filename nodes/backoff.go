@@ -9,7 +9,9 @@ import (
 
 // Backoff says how long to wait before trying again: a random time between
 // nothing and Min, twice Min, four times Min and so on, never beyond Max (full
-// jitter). A hub that says when to come back is not asked before.
+// jitter). A hub that says when to come back is not asked before. The first connection
+// after one that was lost is made within five times Min, at random: the hub has lost
+// those of all other nodes, too.
 type Backoff struct {
 	// Min defaults to 0.2 seconds, Max to 30.
 	Min, Max time.Duration
@@ -39,6 +41,15 @@ func (b Backoff) Delay(failures int, random float64) time.Duration {
 	}
 	return time.Duration(random * float64(ceiling))
 }
+
+// afterLoss returns the wait between the loss of a connection and the next; random, in
+// [0, 1), picks it.
+func (b Backoff) afterLoss(random float64) time.Duration {
+	return time.Duration(random * float64(min(5*b.Min, b.Max, maxAfterLoss)))
+}
+
+// maxAfterLoss is well below the time that gRPC gives a connection.
+const maxAfterLoss = 5 * time.Second
 
 // pause waits before another attempt. The error says that ctx or the Client has
 // ended.

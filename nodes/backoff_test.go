@@ -160,3 +160,40 @@ func TestSeenKeepsTheLatest(t *testing.T) {
 		}
 	}
 }
+
+// After a lost connection the next is made at a random moment within five times Min:
+// all nodes of a hub have lost theirs. A call that is made meanwhile waits for it; one
+// whose context ends does not.
+func TestTheFirstConnectionAfterALossIsSpread(t *testing.T) {
+	t.Parallel()
+	const least = 50 * time.Millisecond // a random number of 0.5 makes the wait 125 ms
+	h, w := startHub(t), startWire(t)
+	w.lead(h.profile().Address)
+	cfg := h.config(t)
+	cfg.Hub.Address = w.Addr().String()
+	cfg.Backoff = nodes.Backoff{Min: least, Max: time.Minute}
+	cfg.Random = func() float64 { return 0.5 }
+	admitted := make(chan time.Time, 3)
+	h.admitted = func(context.Context) error {
+		admitted <- time.Now()
+		return nil
+	}
+	c := dial(t, cfg)
+	began := time.Now()
+	if _, err := c.Submit(t.Context(), envelope("a", "1")); err != nil {
+		t.Fatalf("submit: %v", err)
+	}
+	if took := (<-admitted).Sub(began); took > time.Second {
+		t.Errorf("the very first connection took %v; want it made at once", took)
+	}
+	stop := receiving(t, c, func(context.Context, *exchangev1.Delivery) error { return nil }, nodes.ReceiveOptions{})
+	<-admitted
+	began = time.Now()
+	w.cut()
+	if took := (<-admitted).Sub(began); took < 5*least/2 {
+		t.Errorf("it was back after %v; want a wait of %v", took, 5*least/2)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

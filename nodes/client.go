@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	"github.com/lienthong/lienthong/certs"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
@@ -63,10 +64,13 @@ type Client struct {
 	random       func() float64
 	messageBytes int
 	answers      int
+	recipients   int           // that an envelope may name, by the rules of its .proto file
+	calling      chan struct{} // one token per unary call under way
 
 	links     *links
 	conn      *grpc.ClientConn
 	exchange  exchangev1.ExchangeServiceClient
+	transfer  exchangev1.TransferServiceClient
 	lookup    lookupv1.LookupServiceClient
 	receipts  *receipt.Verifier
 	seen      Seen
@@ -104,12 +108,13 @@ func Dial(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		hub: cfg.Hub, node: node, logger: cfg.Logger, backoff: cfg.Backoff.withDefaults(), clock: cfg.Clock, random: cfg.Random,
-		messageBytes: cfg.MaxMessageBytes, answers: cfg.Answers,
+		messageBytes: cfg.MaxMessageBytes, answers: cfg.Answers, recipients: maxRecipients(), calling: make(chan struct{}, callsAtOnce),
 		receipts: receipts, seen: NewSeen(0), closed: make(chan struct{}),
 	}
 	c.links = newLinks(cfg.Credentials, func(err error) {
 		c.logger.Warn("the hub cannot be reached; trying again", "hub", c.hub.Address, "error", err)
 	})
+	c.links.afterLoss = func() time.Duration { return c.backoff.afterLoss(c.random()) }
 	c.conn, err = c.connection(newTransportFor(cfg, c.links))
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", cfg.Hub.Address, err)
@@ -119,6 +124,7 @@ func Dial(cfg Config) (*Client, error) {
 		return c.conn.Close()
 	})
 	c.exchange = exchangev1.NewExchangeServiceClient(c.conn)
+	c.transfer = exchangev1.NewTransferServiceClient(c.conn)
 	c.lookup = lookupv1.NewLookupServiceClient(c.conn)
 	return c, nil
 }
@@ -148,7 +154,8 @@ func (c *Client) Acknowledge(ctx context.Context, sequences ...uint64) (*exchang
 }
 
 // GetPacket fetches a packet that this node sent or received; unspecified: in the
-// sender's own bytes. The error is a *Refused.
+// sender's own bytes. Of a large one its content is not there: see Open. The error is
+// a *Refused.
 func (c *Client) GetPacket(ctx context.Context, sequence uint64, format exchangev1.Format) (*exchangev1.AcceptedPacket, error) {
 	resp, err := call(ctx, c, c.exchange.GetPacket, &exchangev1.GetPacketRequest{Sequence: sequence, Format: format})
 	return resp.GetPacket(), err
@@ -245,12 +252,28 @@ func (c *Client) connection(transport grpc.DialOption) (*grpc.ClientConn, error)
 			Backoff:           backoff.Config{BaseDelay: c.backoff.Min / 2, Multiplier: 2, Jitter: 1, MaxDelay: c.backoff.Max / 2},
 			MinConnectTimeout: 10 * time.Second,
 		}),
+		grpc.WithUnaryInterceptor(c.inTurn),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.messageBytes), grpc.MaxCallSendMsgSize(c.messageBytes)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connection: %w", err)
 	}
 	return conn, nil
+}
+
+// callsAtOnce is how many unary calls are under way at one time: somewhat fewer than a
+// hub lets a node have, for it may hear later than the node that one has ended.
+const callsAtOnce = 48
+
+// inTurn has a unary call wait until the hub would take it.
+func (c *Client) inTurn(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	select {
+	case c.calling <- struct{}{}:
+	case <-ctx.Done():
+		return status.FromContextError(ctx.Err()).Err()
+	}
+	defer func() { <-c.calling }()
+	return invoke(ctx, method, req, reply, conn, opts...)
 }
 
 func newTransportFor(cfg Config, ls *links) grpc.DialOption {

@@ -17,6 +17,10 @@
 //     Within the life of a Client its handler gets a delivery once. After a crash
 //     between the two, the next process gets it again: a handler's own store should
 //     know the sequence, or see ReceiveOptions.Seen.
+//   - What a handler cannot handle stops nothing else: it returns a *Rejection, and the
+//     hub delivers again later, what follows of that sender and subject not before.
+//   - Large packets travel in pieces. SubmitLarge uploads from a file, Open downloads,
+//     and both go on after a cut where they were; neither holds the whole in memory.
 //   - What is refused is an answer: a *Refused with code, reason, texts in
 //     Vietnamese and English, and every violation of a packet.
 //   - A hub that does not let the node in (its certificate, or its suspension by an

@@ -101,6 +101,50 @@ func ExampleClient_Receive() {
 	// ended: <nil>
 }
 
+// A handler that cannot handle a delivery says so and goes on. Where trying again
+// would not help, the delivery becomes a dead letter, and its sender sees why.
+func ExampleRejection() {
+	at := startExample()
+	defer at.end()
+	province, portal := at.join("H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP), at.portal
+	for _, sample := range samples.Good()[:2] {
+		env := &exchangev1.Envelope{Type: sample.Type, Format: sample.Format, Content: sample.Content}
+		if _, err := province.Submit(at.Context(), env); err != nil {
+			log.Println(err)
+			return
+		}
+	}
+
+	ctx, enough := context.WithCancel(at.Context())
+	defer enough()
+	err := portal.Receive(ctx, func(_ context.Context, d *exchangev1.Delivery) error {
+		if d.GetPacket().GetEnvelope().GetType() == packetv1.PacketType_PACKET_TYPE_DOSSIER {
+			return &nodes.Rejection{Reason: "an attachment cannot be opened", Final: true}
+		}
+		fmt.Println("handled:", d.GetPacket().GetSequence())
+		enough()
+		return nil
+	}, nodes.ReceiveOptions{})
+	fmt.Println("ended:", err)
+
+	status, err := province.DeliveryStatus(at.Context(), 1)
+	if err != nil {
+		log.Println(err)
+		return
+	}
+	fmt.Println(status[0].GetRecipient(), status[0].GetState(), status[0].GetReason())
+
+	// Once that is mended, the portal takes it again.
+	settled, err := portal.Redeliver(at.Context(), 1)
+	fmt.Println("again:", settled.GetRedelivered(), err)
+
+	// Output:
+	// handled: 2
+	// ended: <nil>
+	// G22/portal STATE_DEAD an attachment cannot be opened
+	// again: [1] <nil>
+}
+
 // A Submitter keeps many envelopes on their way. Each gets one result; what the
 // hub refuses, it explains.
 func ExampleClient_OpenSubmitter() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 
@@ -13,15 +14,19 @@ import (
 )
 
 // links knows the connections of a Client: which certificate each was made with,
-// and why the last attempt failed.
+// and why the last attempt failed. After a connection was lost, the next is made after
+// a while: all the nodes of a hub lose theirs at the same moment.
 type links struct {
 	source   certs.Source // nil for a node that has none yet
 	onFailed func(error)
-	dialer   net.Dialer
+	// afterLoss says how long to wait after a connection was lost; nil: not at all.
+	afterLoss func() time.Duration
+	dialer    net.Dialer
 
 	mu      sync.Mutex
 	live    map[*link]bool
 	failure error
+	lost    time.Time // when a connection was lost, and no other was asked for since
 }
 
 func newLinks(source certs.Source, onFailed func(error)) *links {
@@ -38,6 +43,9 @@ type link struct {
 // Close implements net.Conn.
 func (l *link) Close() error {
 	l.links.mu.Lock()
+	if l.links.live[l] {
+		l.links.lost = time.Now()
+	}
 	delete(l.links.live, l)
 	l.links.mu.Unlock()
 	return l.Conn.Close() //nolint:wrapcheck // gRPC's own connection
@@ -45,12 +53,34 @@ func (l *link) Close() error {
 
 // dial connects and remembers why it could not.
 func (ls *links) dial(ctx context.Context, address string) (net.Conn, error) {
+	if err := ls.hesitate(ctx); err != nil {
+		return nil, err
+	}
 	conn, err := ls.dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		ls.failed(err)
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	return conn, nil
+}
+
+// hesitate waits before the first connection after one that was lost.
+func (ls *links) hesitate(ctx context.Context) error {
+	ls.mu.Lock()
+	lost := ls.lost
+	ls.lost = time.Time{}
+	ls.mu.Unlock()
+	if lost.IsZero() || ls.afterLoss == nil {
+		return nil
+	}
+	timer := time.NewTimer(ls.afterLoss() - time.Since(lost))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait to connect: %w", context.Cause(ctx))
+	}
 }
 
 func (ls *links) failed(err error) {
@@ -79,6 +109,7 @@ func (ls *links) dropOutdated() bool {
 	for l := range ls.live {
 		if !l.used.Chain[0].Equal(current.Chain[0]) {
 			outdated = append(outdated, l)
+			delete(ls.live, l) // it is not lost
 		}
 	}
 	ls.mu.Unlock()

@@ -35,6 +35,7 @@ type wire struct {
 
 	mu     sync.Mutex
 	target string
+	near   func(net.Conn) net.Conn // nil: a node's end is used as it is
 }
 
 func startWire(t testing.TB) *wire {
@@ -67,20 +68,31 @@ func (w *wire) lead(target string) {
 	w.target = target
 }
 
+// watch puts something around the nodes' ends of connections to come.
+func (w *wire) watch(around func(net.Conn) net.Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.near = around
+}
+
 // carry copies both ways until one end closes.
 func (w *wire) carry(ctx context.Context, near net.Conn) {
 	defer near.Close() //nolint:errcheck // both ends are given up
 	w.mu.Lock()
-	target := w.target
+	target, watched := w.target, w.near
 	w.mu.Unlock()
 	far, err := (&net.Dialer{}).DialContext(ctx, "tcp", target)
 	if err != nil {
 		return
 	}
 	defer far.Close() //nolint:errcheck // both ends are given up
+	to := near
+	if watched != nil {
+		to = watched(near)
+	}
 	var back sync.WaitGroup
 	back.Go(func() {
-		_, _ = io.Copy(near, far)
+		_, _ = io.Copy(to, far)
 		_ = near.Close()
 	})
 	_, _ = io.Copy(far, near)

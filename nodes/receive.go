@@ -42,10 +42,14 @@ type handler = func(context.Context, *exchangev1.Delivery) error
 // sender and subject come in the order they were accepted, across cuts and
 // restarts. What was handled before is acknowledged again and not handed out.
 //
-// It receives until ctx ends, and returns nil then; until handle returns an error,
-// and returns that: the delivery stays in the hub's inbox and comes first the next
+// Where handle returns a *Rejection, wrapped or not, the hub is told, and Receive goes
+// on: the delivery comes again after a while, and what comes after it of the same
+// sender and subject not before it, unless it has become a dead letter.
+//
+// It receives until ctx ends, and returns nil then; until handle returns another
+// error, and returns that: the delivery stays in the hub's inbox and comes first the next
 // time; or until the hub refuses for good, with a *Refused. Acknowledgements of
-// what was handled are sent before it returns. A cut of the connection does not
+// what was handled, and rejections, are sent before it returns. A cut of the connection does not
 // end the context of handle. One Receive runs per Client: ErrReceiving otherwise.
 func (c *Client) Receive(ctx context.Context, handle func(context.Context, *exchangev1.Delivery) error, opts ReceiveOptions) error {
 	if !c.receiving.CompareAndSwap(false, true) {
@@ -71,8 +75,8 @@ func (c *Client) Receive(ctx context.Context, handle func(context.Context, *exch
 	return err
 }
 
-// receive is one stream: one goroutine reads frames, one sends acknowledgements
-// and credit, this one handles deliveries.
+// receive is one stream: one goroutine reads frames, one sends acknowledgements,
+// rejections and credit, this one handles deliveries.
 func (c *Client) receive(ctx context.Context, handle handler, opts ReceiveOptions) (lived bool, err error) {
 	// The stream outlives ctx by partingTime, for the last acknowledgements.
 	streamCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -86,7 +90,7 @@ func (c *Client) receive(ctx context.Context, handle handler, opts ReceiveOption
 		return false, fmt.Errorf("open stream: %w", err)
 	}
 	r := &receiver{
-		stream: stream, handle: handle, opts: opts,
+		stream: stream, handle: handle, opts: opts, rejected: newRejections(),
 		frames: make(chan *exchangev1.ReceiveResponse), ended: make(chan error, 1),
 		handled: make(chan struct{}, 1), over: make(chan struct{}),
 	}
@@ -107,10 +111,19 @@ type receiver struct {
 	frames chan *exchangev1.ReceiveResponse
 	ended  chan error // what read ended with; closed then
 
+	rejected rejections // not confirmed
+
 	mu      sync.Mutex
-	done    []uint64      // handled and not yet acknowledged
-	handled chan struct{} // has a token when done may hold something
-	over    chan struct{} // closed when done will hold no more
+	untold  untold
+	handled chan struct{} // has a token when untold may hold something
+	over    chan struct{} // closed when untold will hold no more
+}
+
+// untold is what the hub has not been told yet.
+type untold struct {
+	acknowledge []uint64
+	reject      []*exchangev1.Rejection
+	takenBack   int // deliveries that were passed over
 }
 
 func (r *receiver) read(ctx context.Context) {
@@ -157,6 +170,7 @@ func (r *receiver) deliver(ctx context.Context) (lived bool, err error) {
 }
 
 func (r *receiver) confirmed(frame *exchangev1.ReceiveResponse) {
+	r.rejected.confirm(frame.GetRejected())
 	if sequences := frame.GetAcknowledged(); len(sequences) > 0 && r.opts.Acknowledged != nil {
 		r.opts.Acknowledged(sequences)
 	}
@@ -164,25 +178,40 @@ func (r *receiver) confirmed(frame *exchangev1.ReceiveResponse) {
 
 func (r *receiver) one(ctx context.Context, d *exchangev1.Delivery) error {
 	sequence := d.GetPacket().GetSequence()
+	if r.rejected.takenBack(d) {
+		r.tell(func(to *untold) { to.takenBack++ })
+		return nil
+	}
 	if !r.opts.Seen.Contains(sequence) {
-		if err := r.handle(ctx, d); err != nil {
+		err := r.handle(ctx, d)
+		if rejection, isOne := errors.AsType[*Rejection](err); isOne {
+			r.rejected.add(d)
+			r.tell(func(to *untold) { to.reject = append(to.reject, rejection.message(sequence)) })
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		r.opts.Seen.Add(sequence)
 	}
+	r.tell(func(to *untold) { to.acknowledge = append(to.acknowledge, sequence) })
+	return nil
+}
+
+// tell adds to what the hub will be told.
+func (r *receiver) tell(add func(*untold)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.done = append(r.done, sequence)
+	add(&r.untold)
 	select {
 	case r.handled <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // acknowledge grants credit, then sends what was handled as it comes: one frame
-// takes all that gathered while the one before was sent. Each acknowledgement
-// grants the credit for one more.
+// takes all that gathered while the one before was sent. Each delivery that is done
+// with, in whatever way, grants the credit for one more.
 func (r *receiver) acknowledge(ctx context.Context) {
 	frame := &exchangev1.ReceiveRequest{Credit: uint32(r.opts.Credit)} //nolint:gosec // an option, small
 	for over := false; ; {
@@ -207,18 +236,28 @@ func (r *receiver) acknowledge(ctx context.Context) {
 	}
 }
 
-// acknowledgementsPerFrame is well below what the hub takes in one frame.
-const acknowledgementsPerFrame = 4096
+// What is told in one frame; the hub takes more.
+const (
+	acknowledgementsPerFrame = 4096
+	rejectionsPerFrame       = 256
+)
 
+// batch takes out of untold what goes into one frame; nil where there is nothing.
 func (r *receiver) batch() *exchangev1.ReceiveRequest {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.done) == 0 {
+	all := &r.untold
+	frame := &exchangev1.ReceiveRequest{
+		Acknowledge: all.acknowledge[:min(len(all.acknowledge), acknowledgementsPerFrame)],
+		Reject:      all.reject[:min(len(all.reject), rejectionsPerFrame)],
+	}
+	credit := len(frame.GetAcknowledge()) + len(frame.GetReject()) + all.takenBack
+	if credit == 0 {
 		return nil
 	}
-	batch := r.done[:min(len(r.done), acknowledgementsPerFrame)]
-	r.done = r.done[len(batch):]
-	return &exchangev1.ReceiveRequest{Credit: uint32(len(batch)), Acknowledge: batch} //nolint:gosec // bounded above
+	frame.Credit = uint32(credit) //nolint:gosec // no more than was granted before
+	all.acknowledge, all.reject, all.takenBack = all.acknowledge[len(frame.GetAcknowledge()):], all.reject[len(frame.GetReject()):], 0
+	return frame
 }
 
 // part waits until the hub has taken the last acknowledgements and ended the

@@ -36,6 +36,9 @@ func (r *Refused) Code() codes.Code {
 // Reason returns the stable word for programs, e.g. "right_missing".
 func (r *Refused) Reason() string { return r.Refusal.GetReason() }
 
+// RetryAfter returns when trying again may help; 0 where that is not known.
+func (r *Refused) RetryAfter() time.Duration { return r.Refusal.GetRetryAfter().AsDuration() }
+
 // Error says what is wrong, in English, with the first violation of a packet.
 // Texts of violations do not quote the packet.
 func (r *Refused) Error() string {
@@ -125,6 +128,14 @@ func (c *Client) refused(err error) *Refused {
 	return r
 }
 
+// Reasons that the SDK knows.
+const (
+	// reasonMessageTooLarge is the SDK's own: gRPC has refused a message.
+	reasonMessageTooLarge = "message_too_large"
+	// reasonRecipientFull is the hub's: a recipient has not taken what waits for it.
+	reasonRecipientFull = "recipient_full"
+)
+
 // messageTooLarge says how large a message may be, where gRPC said it: there is no
 // other way to learn it, gRPC ends such a call before the hub sees it.
 func messageTooLarge(said string) *Refused {
@@ -136,7 +147,7 @@ func messageTooLarge(said string) *Refused {
 			vi = fmt.Sprintf("một thông điệp, gồm gói tin và phong bì, chỉ được có tối đa %d byte", most)
 		}
 	}
-	return refusal(codes.ResourceExhausted, "message_too_large", en, vi)
+	return refusal(codes.ResourceExhausted, reasonMessageTooLarge, en, vi)
 }
 
 // unreachable says that there is no connection, or that it was lost, and why.
@@ -164,7 +175,7 @@ func streamEnded() *Refused {
 // judge tells whether trying again may help, and when the hub wants to be asked.
 func (c *Client) judge(err error) (refused *Refused, after time.Duration, again bool) {
 	refused = c.refused(err)
-	after = refused.Refusal.GetRetryAfter().AsDuration()
+	after = refused.RetryAfter()
 	if denied(refused) {
 		// The hub may be looking at a certificate that has been renewed since.
 		return refused, 0, c.links.dropOutdated()

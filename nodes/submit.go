@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -34,8 +35,11 @@ type Accepted struct {
 //
 // While the hub cannot be reached, or asks to come back later, Submit tries again
 // until ctx ends: give it a deadline. It may then have been accepted or not;
-// submit it again with the same id to find out. Errors: *Refused, which wraps what
-// ctx ended with where it did, ErrReceipt, ErrClosed.
+// submit it again with the same id to find out. Where a recipient's inbox is full
+// ("recipient_full"), Submit does not try again: that can last for as long as the
+// recipient is away, and it is for the application to keep the envelope and submit it
+// later, when RetryAfter has passed or it has news of the recipient. Errors: *Refused,
+// which wraps what ctx ended with where it did, ErrReceipt, ErrClosed.
 func (c *Client) Submit(ctx context.Context, env *exchangev1.Envelope) (*Accepted, error) {
 	if _, err := c.address(env); err != nil {
 		return nil, err
@@ -80,13 +84,14 @@ func (c *Client) gaveUp(ctx context.Context, last *Refused) error {
 }
 
 // passing reports whether a refusal of one envelope says "not now". A hub that
-// stops may answer CANCELED or DEADLINE_EXCEEDED for what it was about to take.
+// stops may answer CANCELED or DEADLINE_EXCEEDED for what it was about to take. That a
+// recipient's inbox is full is no matter of moments, nor of other envelopes.
 func passing(refused *Refused) bool {
 	switch refused.Code() {
 	case codes.Unavailable, codes.Aborted, codes.Canceled, codes.DeadlineExceeded:
 		return true
 	case codes.ResourceExhausted:
-		return refused.Refusal.GetRetryAfter() != nil
+		return refused.Refusal.GetRetryAfter() != nil && refused.Reason() != reasonRecipientFull
 	default:
 		return false
 	}
@@ -105,6 +110,11 @@ func (c *Client) address(env *exchangev1.Envelope) (int, error) {
 		}
 		env.Id = id.String()
 	}
+	if count := len(env.GetRecipients()); c.recipients > 0 && count > c.recipients {
+		return 0, refusal(codes.InvalidArgument, "request_invalid",
+			fmt.Sprintf("envelope.recipients: %d recipients; at most %d are allowed", count, c.recipients),
+			fmt.Sprintf("envelope.recipients: có %d nơi nhận; cho phép tối đa %d", count, c.recipients))
+	}
 	texts := append([]string{env.GetId(), env.GetOnBehalfOf()}, env.GetRecipients()...)
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
@@ -121,6 +131,14 @@ func (c *Client) address(env *exchangev1.Envelope) (int, error) {
 	return size, nil
 }
 
+// maxRecipients returns how many recipients the rules of an envelope allow; 0 where
+// they do not say. So many that the hub would not read the message, it need not be sent.
+func maxRecipients() int {
+	field := (&exchangev1.Envelope{}).ProtoReflect().Descriptor().Fields().ByName("recipients")
+	rules, _ := proto.GetExtension(field.Options(), validate.E_Field).(*validate.FieldRules)
+	return int(rules.GetRepeated().GetMaxItems()) //nolint:gosec // by the .proto file
+}
+
 // frameOverhead is more than the message around one envelope adds to it.
 const frameOverhead = 64
 
@@ -130,7 +148,17 @@ func (c *Client) prove(r *exchangev1.Receipt, env *exchangev1.Envelope) (*Accept
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrReceipt, err)
 	}
-	if err := receipt.MatchesContent(statement, env.GetContent()); err != nil {
+	return c.matching(r, statement, env)
+}
+
+// matching returns the proof that an envelope was accepted, where a verified statement
+// is about it.
+func (c *Client) matching(r *exchangev1.Receipt, statement *exchangev1.Statement, env *exchangev1.Envelope) (*Accepted, error) {
+	err := receipt.MatchesContent(statement, env.GetContent())
+	if upload := env.GetUpload(); upload != nil {
+		err = receipt.MatchesDigest(statement, upload.GetSha256())
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrReceipt, err)
 	}
 	if statement.GetSender() != c.node || statement.GetEnvelopeId() != env.GetId() || statement.GetType() != env.GetType() {

@@ -89,7 +89,7 @@ func (s *Submitter) send(ctx context.Context, stream grpc.BidiStreamingClient[ex
 		frame, more := s.frame()
 		switch {
 		case len(frame) > 0:
-			if stream.Send(&exchangev1.SubmitStreamRequest{Envelopes: frame}) != nil {
+			if stream.Send(&exchangev1.SubmitStreamRequest{Envelopes: frame, Runs: true}) != nil {
 				return
 			}
 			continue
@@ -125,6 +125,12 @@ func (s *Submitter) read(stream grpc.BidiStreamingClient[exchangev1.SubmitStream
 		if err != nil {
 			return lived, fmt.Errorf("read results: %w", err)
 		}
+		for _, run := range frame.GetRuns() {
+			if err := s.takeRun(run); err != nil {
+				return lived, err
+			}
+			lived = true
+		}
 		for _, result := range frame.GetResults() {
 			settled, err := s.take(result)
 			lived = lived || settled
@@ -133,6 +139,27 @@ func (s *Submitter) read(stream grpc.BidiStreamingClient[exchangev1.SubmitStream
 			}
 		}
 	}
+}
+
+// takeRun settles the envelopes of a run of receipts. One that proves nothing does not
+// even tell which they are: the Submitter ends, and leaves them unresolved.
+func (s *Submitter) takeRun(run *exchangev1.ReceiptRun) error {
+	receipts, statements, err := s.client.receipts.ProveRun(run)
+	if err != nil {
+		return final{fmt.Errorf("%w: %w", ErrReceipt, err)}
+	}
+	for i, statement := range statements {
+		s.mu.Lock()
+		o := s.window.byID[statement.GetEnvelopeId()]
+		s.mu.Unlock()
+		if o == nil {
+			continue // settled before
+		}
+		accepted, err := s.client.matching(receipts[i], statement, o.envelope)
+		s.settle(o, Result{Accepted: accepted, Err: err})
+	}
+	s.checkFinished()
+	return nil
 }
 
 // take settles one result. A result nobody waits for was settled before. The
@@ -166,7 +193,7 @@ func (s *Submitter) take(result *exchangev1.SubmitResult) (settled bool, err err
 // does, so if any was too large, the largest was.
 func (s *Submitter) refuseLargest(err error) bool {
 	refused := s.client.refused(err)
-	if refused.Code() != codes.ResourceExhausted || refused.Refusal.GetRetryAfter() != nil {
+	if refused.Reason() != reasonMessageTooLarge {
 		return false
 	}
 	s.mu.Lock()

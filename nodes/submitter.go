@@ -49,7 +49,10 @@ type Result struct {
 // the hub do meanwhile: after a cut, all that has no result is sent again, in
 // order, and the hub recognises by id what it had accepted. The hub accepts in
 // the order of Send; only an envelope that it put off for a moment (a disk that
-// failed, a quota) may fall behind others that were on their way with it.
+// failed, a quota) may fall behind others that were on their way with it. An envelope to
+// a recipient whose inbox is full is refused ("recipient_full", with RetryAfter), and
+// others go on: to keep the order of its subject, hold back what follows it there until
+// it was sent again.
 type Submitter struct {
 	client *Client
 	opts   SubmitterOptions

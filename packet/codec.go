@@ -24,6 +24,11 @@ type Options struct {
 	ContentBytes int
 	// TextBytes is the longest text of one element; 0 means 32 MiB.
 	TextBytes int
+	// CopiedBytes is for contents that are not to be copied, since they are large and
+	// Shared: the most bytes of all their texts in which something has to be replaced,
+	// and of which there has to be a copy therefore. Line ends in Base64 then stay as they
+	// were written: what is read is to be looked at, not to be written again. 0: no bound.
+	CopiedBytes int
 	// AttachmentBytes is the most bytes that the Base64 of one attachment may stand
 	// for; 0 means what the .proto files say, which no option exceeds: 100 MiB.
 	AttachmentBytes int
@@ -145,6 +150,11 @@ func (c *Codec) decode(s *message, m record, format exchangev1.Format, content [
 	defer c.release(r)
 	if size := len(content); size > c.options.ContentBytes {
 		r.fail(0, ruleSize, "", textSize(size, c.options.ContentBytes))
+		return r.result()
+	}
+	utf16 := hasBytes(content, 0xFF, 0xFE) || hasBytes(content, 0xFE, 0xFF)
+	if len(content) > r.copyable() && (format == exchangev1.Format_FORMAT_PROTOBUF || utf16) { // which are copied as a whole
+		r.fail(0, ruleCopied, "", textCopied(r.options.CopiedBytes))
 		return r.result()
 	}
 	switch format {

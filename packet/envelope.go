@@ -14,6 +14,9 @@ import (
 // same id at whichever door it is repeated, and any other has another.
 func EnvelopeID(envelope *exchangev1.Envelope) string {
 	content := sha256.Sum256(envelope.GetContent())
+	if upload := envelope.GetUpload(); upload != nil {
+		copy(content[:], upload.GetSha256())
+	}
 	said := binary.BigEndian.AppendUint32(content[:], uint32(envelope.GetType())) //nolint:gosec // enum
 	recipients := slices.Sorted(slices.Values(envelope.GetRecipients()))
 	for _, text := range append([]string{envelope.GetOnBehalfOf()}, recipients...) {

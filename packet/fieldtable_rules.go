@@ -97,6 +97,7 @@ func boundRules() []readerRule {
 		{ruleElements, text{fmt.Sprintf("More than %d elements", maxElements), fmt.Sprintf("Có quá %d phần tử", maxElements)}, becomesRefused()},
 		{ruleAttributes, text{fmt.Sprintf("An element with more than %d attributes", maxAttributes), fmt.Sprintf("Một phần tử có quá %d thuộc tính", maxAttributes)}, becomesRefused()},
 		{ruleText, text{"A text that is longer than the reader takes", "Văn bản dài hơn mức bên đọc chấp nhận"}, becomesRefused()},
+		{ruleCopied, text{"In a large packet: more text with references or escapes, or in UTF-16 or Protobuf, than the reader takes", "Trong gói tin lớn: nội dung có tham chiếu hoặc ký tự thoát, hoặc ở dạng UTF-16 hay Protobuf, nhiều hơn mức bên đọc chấp nhận"}, becomesRefused()},
 		{ruleSize, text{"A packet that is larger than the reader takes", "Gói tin lớn hơn mức bên đọc chấp nhận"}, becomesRefused()},
 		{ruleAttachment, text{"An attachment that is larger than allowed", "Tệp đính kèm lớn hơn mức cho phép"}, becomesRefused()},
 		{ruleFindings, text{

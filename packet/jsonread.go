@@ -19,7 +19,7 @@ func newJSONReader(r *reading, content []byte) jsonReader {
 		src.text = ""
 	}
 	r.text, r.located, r.json = src.text, true, true
-	return jsonReader{reading: r, scan: jsonScanner{text: src.text, broken: src.broken, limit: r.options.TextBytes}}
+	return jsonReader{reading: r, scan: jsonScanner{text: src.text, broken: src.broken, limit: r.options.TextBytes, reading: r}}
 }
 
 // readJSON reads a whole text into m.
@@ -70,7 +70,8 @@ func (j *jsonReader) wrapped(fr *frame) bool {
 // alone reports whether the object that was entered holds one member, another
 // object by the name of the document. It reads ahead and reports nothing.
 func (j *jsonReader) alone(s *message) bool {
-	ahead := jsonReader{reading: &reading{options: j.options, table: s, steps: []step{{}}}, scan: j.scan}
+	ahead := jsonReader{reading: &reading{options: j.options, table: s, steps: []step{{}}, copied: j.copied}, scan: j.scan}
+	ahead.scan.reading = ahead.reading
 	name, _ := ahead.scan.member()
 	if !strings.EqualFold(name, s.name) || ahead.scan.peek() != '{' {
 		return false

@@ -16,6 +16,8 @@ type jsonScanner struct {
 	depth  int
 	values int
 	limit  int // bytes of a string that may be needed; of longer ones, some more are kept
+	// reading knows how much may be copied.
+	reading *reading
 }
 
 // fail stops scanning.
@@ -164,8 +166,14 @@ func controlAt(s string) int {
 
 // escaped takes a string whose text begins at start, and that may hold anything.
 func (s *jsonScanner) escaped(start int) string {
+	size := s.unescapedSize(start)
+	if size > s.reading.copyable() {
+		s.fail(start-1, ruleCopied, textCopied(s.reading.options.CopiedBytes))
+		return ""
+	}
+	s.reading.copied += size
 	var b strings.Builder
-	b.Grow(min(s.unescapedSize(start), s.limit+1))
+	b.Grow(min(size, s.limit+1))
 	s.at = start
 	for s.at < len(s.text) {
 		switch c := s.text[s.at]; {

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,8 @@ type reading struct {
 	searches int
 	// searched counts how often a name was looked for that may have been meant.
 	searched int
+	// copied counts the bytes of texts that were copied; see Options.CopiedBytes.
+	copied int
 	// stopped is set where the rest of the text could not be read.
 	stopped bool
 	// cause is what a refusal unwraps to; mostly nil.
@@ -217,6 +220,14 @@ func (r *reading) warn(at int, rule, sent, understood string, t text) {
 func (r *reading) stop(d *defect) {
 	r.stopped = true
 	r.refuse(locus{}, d.offset, remark{rule: d.rule, text: d.text})
+}
+
+// copyable returns how many more bytes of texts may be copied.
+func (r *reading) copyable() int {
+	if r.options.CopiedBytes == 0 {
+		return math.MaxInt
+	}
+	return r.options.CopiedBytes - r.copied
 }
 
 // frame is a message that is being read.

@@ -24,6 +24,7 @@ const (
 	ruleElements     = "limit.elements"
 	ruleAttributes   = "limit.attributes"
 	ruleText         = "limit.text"
+	ruleCopied       = "limit.copied"
 	ruleName         = "limit.name"
 	ruleSize         = "limit.size"
 	ruleAttachment   = "limit.attachment"
@@ -140,6 +141,13 @@ func textTooManyAttributes() text {
 
 func textTooLong(limit int) text {
 	return text{fmt.Sprintf("the text is longer than %d bytes", limit), fmt.Sprintf("nội dung dài quá %d byte", limit)}
+}
+
+func textCopied(limit int) text {
+	return text{
+		fmt.Sprintf("in a large packet, texts with references or escapes may have %d bytes in all; write attachments as plain Base64, in XML or JSON in UTF-8", limit),
+		fmt.Sprintf("trong gói tin lớn, các nội dung có tham chiếu hoặc ký tự thoát chỉ được có tổng cộng %d byte; hãy ghi tệp đính kèm bằng Base64 thuần, trong XML hoặc JSON dùng UTF-8", limit),
+	}
 }
 
 func textName() text {

@@ -262,24 +262,48 @@ func (x *xmlReader) nothing() bool {
 // there is no such text; that has been reported.
 func (x *xmlReader) leaf(at int) (string, bool) {
 	ok := true
-	g := gathered{limit: x.options.TextBytes}
+	f := x.fieldAt(at)
+	asIs := x.options.CopiedBytes > 0 && f.kind == kindBase64
+	g := x.gather()
 	for {
 		switch t := x.scan.next(); t.kind {
 		case xmlText:
+			if asIs && t.replaced && (t.cdata || strings.IndexByte(t.text, '&') < 0) {
+				t.replaced = false // line ends, which Base64 does not mind
+			}
 			g.add(t, x.scan.text[x.scan.at:])
 		case xmlStart:
 			if ok {
-				x.fail(at, ruleType, "", textTypeNot(x.fieldAt(at), t.name))
+				x.fail(at, ruleType, "", textTypeNot(f, t.name))
 			}
 			ok = false
 			x.skip()
 		case xmlEnd:
+			if !x.keeps(&g) {
+				x.fail(at, ruleCopied, "", textCopied(x.options.CopiedBytes))
+				return "", false
+			}
 			return g.text(), ok
 		case xmlStop:
 			x.ended()
 			return "", false
 		}
 	}
+}
+
+// gather begins to gather a text, of which no more is copied than may be.
+func (x *xmlReader) gather() gathered {
+	return gathered{limit: min(x.options.TextBytes, x.copyable())}
+}
+
+// keeps counts what was copied of a text. It returns false where that was more than may
+// be, though not too long for a text.
+func (x *xmlReader) keeps(g *gathered) bool {
+	if g.copied() > g.limit && g.limit < x.options.TextBytes {
+		return false
+	}
+	x.copied += g.copied()
+	return true
 }
 
 // skip passes over an element whose start tag was taken.
@@ -303,7 +327,7 @@ func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
 		x.attributes(locus{stray: where})
 	}
 	u := &packetv1.UnknownElement{Name: strings.Clone(where.name)}
-	g := gathered{limit: x.options.TextBytes}
+	g := x.gather()
 	var text xmlToken // the first that is more than white space
 	for {
 		switch t := x.scan.next(); t.kind {
@@ -316,7 +340,7 @@ func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
 			}
 		case xmlStart:
 			if len(u.Children) == 0 {
-				g = gathered{limit: x.options.TextBytes} // of an element with elements, no text is kept
+				g = x.gather() // of an element with elements, no text is kept
 			}
 			u.Children = append(u.Children, x.unknown(where.inside(x.local(where.step, t))))
 		case xmlEnd:
@@ -325,6 +349,9 @@ func (x *xmlReader) unknown(where *stray) *packetv1.UnknownElement {
 			}
 			if text.text != "" && len(u.Children) > 0 {
 				x.mixed(locus{stray: where}, text)
+			}
+			if !x.keeps(&g) {
+				x.refuse(locus{stray: where}, t.offset, remark{rule: ruleCopied, text: textCopied(x.options.CopiedBytes)})
 			}
 			x.bounded(where, t.offset, u)
 			return u

@@ -80,6 +80,9 @@ func textAhead(rest string) int {
 	}
 }
 
+// copied returns how many bytes were copied; beyond limit, one more than that.
+func (g *gathered) copied() int { return g.several.Len() }
+
 // text returns what was gathered.
 func (g *gathered) text() string {
 	if g.several.Len() > 0 {

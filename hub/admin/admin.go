@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	enrolmentv1 "github.com/lienthong/lienthong/gen/lienthong/enrolment/v1"
 	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
 	"github.com/lienthong/lienthong/hub/fault"
@@ -109,11 +111,24 @@ func (s *RegistryService) UpdateNode(ctx context.Context, req *registryv1.Update
 	if i := slices.IndexFunc(before.GetNodes(), func(n *registryv1.Node) bool { return n.GetId() == now.GetId() }); i >= 0 {
 		was = before.GetNodes()[i]
 	}
-	if described := was.GetDescription() != now.GetDescription(); described || was.GetStrict() != now.GetStrict() {
-		s.changes.log(ctx, "update node", nil, slog.String("node", now.GetId()), slog.Bool("description", described),
-			slog.Bool("strict_before", was.GetStrict()), slog.Bool("strict", now.GetStrict()))
+	if proto.Equal(was, now) {
+		return answer, nil
 	}
+	attrs := []slog.Attr{
+		slog.String("node", now.GetId()), slog.Bool("description", was.GetDescription() != now.GetDescription()),
+		slog.Bool("strict_before", was.GetStrict()), slog.Bool("strict", now.GetStrict()),
+	}
+	if !proto.Equal(was.GetQuota(), now.GetQuota()) {
+		attrs = append(attrs, quotaAttr("quota_before", was.GetQuota()), quotaAttr("quota", now.GetQuota()))
+	}
+	s.changes.log(ctx, "update node", nil, attrs...)
 	return answer, nil
+}
+
+// quotaAttr is a quota for the log; 0 is as the hub has it.
+func quotaAttr(name string, quota *registryv1.Quota) slog.Attr {
+	return slog.Group(name, slog.Uint64("packets_per_second", quota.GetPacketsPerSecond()),
+		slog.Uint64("bytes_per_second", quota.GetBytesPerSecond()), slog.Uint64("inbox_bytes", quota.GetInboxBytes()))
 }
 
 // ListNodes implements RegistryService.

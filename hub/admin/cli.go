@@ -137,6 +137,10 @@ func valuesOf(typ string) string {
 		return "a whole number is"
 	case "uint", "uint32", "uint64":
 		return "a whole number from 0 on is"
+	case limitType:
+		return `a whole number from 1 on, or "hub", is`
+	case sizeType:
+		return `a number of bytes from 1 on, such as 20971520, 500KiB, 20MiB or 64GiB, or "hub", is`
 	case "duration":
 		return "a time with its unit, e.g. 30s or 2m, is"
 	}

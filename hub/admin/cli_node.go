@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -84,53 +83,6 @@ const (
 	readStrictly = "refuse packets of this node that can only be read by taking liberties"
 )
 
-func (r *remote) nodeSet() *cobra.Command {
-	var description string
-	var strict bool
-	cmd := &cobra.Command{
-		Use:   "set ID",
-		Short: "Change how a node's packets are read, or its description",
-		Long: `Changes what is named, and leaves the rest of the node as it is. The change counts
-from the node's next packet, on connections that are open too.
-
-With --strict (or --strict=true) packets of this node that can only be read by taking
-liberties are refused, with every liberty as a violation; packets that were accepted
-before stay as they are. With --strict=false the node's packets are read as the hub
-reads: liberally, unless the hub itself runs with --strict.`,
-		Example: `  lienthong admin node set H41/motcua --strict
-  lienthong admin node set H41/motcua --strict=false --description "Một cửa điện tử Nghệ An"`,
-		Args: one("a node id, e.g. H41/motcua (values of --strict are written --strict=true, --strict=false)"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage = true
-			req := &registryv1.UpdateNodeRequest{Id: args[0]}
-			if cmd.Flags().Changed("strict") {
-				req.Strict = &strict
-			}
-			if cmd.Flags().Changed("description") {
-				req.Description = &description
-			}
-			if req.Strict == nil && req.Description == nil {
-				return Usage(errors.New("nothing to change: --strict=true, --strict=false or --description TEXT is expected"))
-			}
-			return r.call(cmd, func(ctx context.Context, hub registryv1.RegistryServiceClient) error {
-				answer, err := hub.UpdateNode(ctx, req)
-				if err != nil {
-					return err
-				}
-				return r.print(cmd, answer, func(to io.Writer) error {
-					if err := nodeTable(to, answer.GetHubStrict(), answer.GetNode()); err != nil {
-						return err
-					}
-					return sayStrictHub(to, answer)
-				})
-			})
-		},
-	}
-	cmd.Flags().StringVar(&description, "description", "", describe+`; "" for none`)
-	cmd.Flags().BoolVar(&strict, "strict", false, readStrictly)
-	return cmd
-}
-
 // tokenGiven is an answer that holds a token.
 type tokenGiven interface {
 	GetToken() string
@@ -182,7 +134,9 @@ func (r *remote) nodeList() *cobra.Command {
 		Short: "List nodes by id",
 		Long: `Lists all nodes by id, with their state, the end of their certificate, and how their
 packets are read: "strict" where an administrator said so of the node; "strict (hub)"
-where the hub itself runs with --strict; else "as hub", which is liberally.`,
+where the hub itself runs with --strict; else "as hub", which is liberally. A quota is
+shown as far as it is a node's own; what it does not say is as the hub has it, which
+node set shows.`,
 		Example: "  lienthong admin node list\n  lienthong admin node list --output json",
 		Args:    none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -202,26 +156,15 @@ where the hub itself runs with --strict; else "as hub", which is liberally.`,
 	}
 }
 
-// sayStrictHub says, of a node that is not strict, that its hub is all the same.
-func sayStrictHub(to io.Writer, answer *registryv1.UpdateNodeResponse) error {
-	if !answer.GetHubStrict() || answer.GetNode().GetStrict() {
-		return nil
-	}
-	return say(to, `
-The hub itself runs with --strict: it reads packets of %[1]s strictly all the same.
-Trục chạy với --strict nên vẫn đọc chặt chẽ gói tin của hệ thống %[1]s.
-`, answer.GetNode().GetId())
-}
-
 func nodeTable(to io.Writer, hubStrict bool, nodes ...*registryv1.Node) error {
 	var rows [][]string
 	for _, n := range nodes {
 		rows = append(rows, []string{
 			n.GetId(), word(n.GetKind().Descriptor(), n.GetKind().Number()), word(n.GetState().Descriptor(), n.GetState().Number()),
-			moment(n.GetCertificateExpiresAt(), "-"), reading(n, hubStrict), n.GetDescription(),
+			moment(n.GetCertificateExpiresAt(), "-"), reading(n, hubStrict), quotaText(n.GetQuota(), "as hub"), n.GetDescription(),
 		})
 	}
-	return columns(to, []string{"ID", "KIND", "STATE", "CERTIFICATE ENDS", "READING", "DESCRIPTION"}, rows)
+	return columns(to, []string{"ID", "KIND", "STATE", "CERTIFICATE ENDS", "READING", "QUOTA", "DESCRIPTION"}, rows)
 }
 
 // reading says how a node's packets are read, and who asked for it.

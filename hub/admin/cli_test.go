@@ -267,7 +267,7 @@ func TestRefusalsSayTheNextStep(t *testing.T) {
 		"node add G22/portal --kind portal":                                      {"registered already and has not joined yet", "chưa hoàn tất đăng ký", "Next: choose another name", "lienthong admin node token", "lienthong admin node list"},
 		"node suspend H41/nowhere":                                               {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
 		"node set H41/nowhere --strict":                                          {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},
-		"node set G22/portal":                                                    {"nothing to change", "--strict=true, --strict=false or --description TEXT"},
+		"node set G22/portal":                                                    {"nothing to change", "--strict=true, --strict=false, --packets-per-second N"},
 		"node set G22/portal --strict true":                                      {"one argument", "--strict=true, --strict=false"},
 		"node set G22/portal --description \x1b[2J":                              {"description: control characters", "ký tự điều khiển"},
 		"node revoke H41/nowhere":                                                {"H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -35,14 +34,8 @@ type committer struct {
 	ledger    Ledger
 	clock     func() time.Time
 	logger    *slog.Logger
-	limits    Limits
-	queue     chan *bundle
-	done      chan struct{} // closed when nothing is queued any more
+	queue     *queue
 	committed func(accepted []Accepted, recipients map[string]bool)
-
-	// submitting is held for reading while a submission is being queued, so that
-	// run, in the end, knows when nobody can queue any more.
-	submitting sync.RWMutex
 }
 
 // bundle is what one caller submits at once.
@@ -64,73 +57,49 @@ func (b *bundle) answered(of func(i int) answer) []answered {
 }
 
 // submit queues a bundle. Its answer is called once, unless submit fails.
-func (c *committer) submit(ctx context.Context, b *bundle) error {
-	c.submitting.RLock()
-	defer c.submitting.RUnlock()
-	select {
-	case <-c.done:
+func (c *committer) submit(b *bundle) error {
+	if !c.queue.put(b) {
 		return shuttingDown()
-	default:
 	}
-	select {
-	case c.queue <- b:
-		return nil
-	case <-c.done:
-		return shuttingDown()
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the commit queue: %w", ctx.Err())
-	}
+	return nil
 }
 
 func shuttingDown() error {
 	return fault.New(codes.Unavailable, "shutting_down", "the hub is shutting down; submit again", "trục liên thông đang dừng; vui lòng gửi lại").After(time.Second)
 }
 
-// run commits until ctx ends, then what is queued.
+// run commits until ctx ends, then what is queued. It ends with store.ErrBroken where
+// the store is: nobody can tell what is accepted until it is opened again.
 func (c *committer) run(ctx context.Context) error {
 	// What was queued is still committed after ctx ends.
 	commitCtx := context.WithoutCancel(ctx)
 	for {
 		select {
-		case first := <-c.queue:
-			c.commit(commitCtx, c.gather(first))
+		case <-c.queue.ready:
+			if group := c.queue.group(); len(group) > 0 {
+				if err := c.commit(commitCtx, group); err != nil {
+					return errors.Join(err, c.commitRest(commitCtx))
+				}
+			}
 		case <-ctx.Done():
-			close(c.done)
-			c.submitting.Lock() // who was about to queue has done so, or was refused
-			defer c.submitting.Unlock()
-			c.commitQueued(commitCtx)
-			return nil
+			return c.commitRest(commitCtx)
 		}
 	}
 }
 
-func (c *committer) commitQueued(ctx context.Context) {
-	for {
-		select {
-		case first := <-c.queue:
-			c.commit(ctx, c.gather(first))
-		default:
-			return
-		}
+// commitRest takes no more, and commits, or refuses, what is queued.
+func (c *committer) commitRest(ctx context.Context) error {
+	c.queue.close()
+	var broken error
+	for group := c.queue.group(); len(group) > 0; group = c.queue.group() {
+		broken = c.commit(ctx, group)
 	}
+	return broken
 }
 
-func (c *committer) gather(first *bundle) []*bundle {
-	group := []*bundle{first}
-	count, size := len(first.submissions), first.bytes
-	for count < c.limits.GroupEnvelopes && size < c.limits.GroupBytes {
-		select {
-		case b := <-c.queue:
-			group = append(group, b)
-			count, size = count+len(b.submissions), size+b.bytes
-		default:
-			return group
-		}
-	}
-	return group
-}
-
-func (c *committer) commit(ctx context.Context, group []*bundle) {
+// commit stores a group and answers. The error is that of a store that is broken;
+// any other is for the senders to try again.
+func (c *committer) commit(ctx context.Context, group []*bundle) error {
 	var submissions []*submission
 	var stored []store.Submission
 	for _, b := range group {
@@ -150,7 +119,10 @@ func (c *committer) commit(ctx context.Context, group []*bundle) {
 		for _, b := range group {
 			b.answer(b.answered(func(int) answer { return answer{err: storeUnavailable(err)} }))
 		}
-		return
+		if errors.Is(err, store.ErrBroken) {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return nil
 	}
 	recipients := map[string]bool{}
 	var accepted []Accepted
@@ -165,9 +137,8 @@ func (c *committer) commit(ctx context.Context, group []*bundle) {
 					recipients[r] = true
 				}
 				accepted = append(accepted, Accepted{Sequence: outcome.Sequence, Speaker: sub.speaksFor, Packet: sub.packet})
-				receipt, err := prover.Receipt(fresh)
 				fresh++
-				return answer{receipt: receipt, err: err}
+				return answer{accepted: prover, index: fresh - 1}
 			case store.Duplicate:
 				return answer{earlier: outcome.Sequence}
 			default:
@@ -177,6 +148,7 @@ func (c *committer) commit(ctx context.Context, group []*bundle) {
 		at += len(b.submissions)
 	}
 	c.committed(accepted, recipients)
+	return nil
 }
 
 // storeUnavailable is the refusal of what could not be stored.

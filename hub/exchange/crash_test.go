@@ -102,7 +102,7 @@ func openExchange(dir string) (*exchange.Service, *pebblestore.Store, error) {
 		return nil, nil, err
 	}
 	service, err := exchange.New(exchange.Config{
-		Store: s, Rights: &rights{receivers: map[string][]string{"H41": {"G22/cong", "G01/csdl"}}}, SpeaksFor: registry.SpeaksFor, Codec: codec, Ledger: signer,
+		Store: s, DeadLetters: s, Rights: &rights{receivers: map[string][]string{"H41": {"G22/cong", "G01/csdl"}}}, SpeaksFor: registry.SpeaksFor, Codec: codec, Ledger: signer,
 		Caller: func(ctx context.Context) (string, bool) {
 			sender, ok := ctx.Value(senderKey{}).(string)
 			return sender, ok

@@ -219,7 +219,7 @@ func TestShutdownAnswersEverything(t *testing.T) {
 	codec := newCodec(t)
 	for round := range 15 {
 		service := newService(t, exchange.Config{
-			Store: s, Ledger: signer, Codec: codec, Clock: time.Now, Limits: exchange.Limits{GroupEnvelopes: 4},
+			Store: s, DeadLetters: s, Ledger: signer, Codec: codec, Clock: time.Now, Limits: exchange.Limits{GroupEnvelopes: 4},
 			Rights: &rights{receivers: map[string][]string{"H41": {"G22/cong"}}},
 			Caller: func(context.Context) (string, bool) { return "H41/motcua", true },
 		})

@@ -72,17 +72,27 @@ func (r *rights) Receivers(organisation packet.Organisation, typ packetv1.Packet
 	return slices.Compact(nodes)
 }
 
-// clock is the machine's, put forward.
+// clock is the machine's, put forward, or stopped.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
-	asked int
+	mu      sync.Mutex
+	ahead   time.Duration
+	stopped time.Time
+	asked   int
+}
+
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now()
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked++
+	if !c.stopped.IsZero() {
+		return c.stopped.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
 }
 
@@ -110,7 +120,7 @@ type hub struct {
 	authority *certs.Authority
 	address   string
 
-	stopRun, stop func()
+	stopServer, stopRun, stop func()
 }
 
 type options struct {
@@ -119,6 +129,7 @@ type options struct {
 	// brake lets a test hold up or break the store.
 	brake func(exchange.Store) exchange.Store
 	codec exchange.Codec // nil: the real one
+	quota func(node string) exchange.Quota
 }
 
 func start(t *testing.T, o options) *hub {
@@ -142,8 +153,8 @@ func start(t *testing.T, o options) *hub {
 	}
 	h.key = signer.VerifierKey()
 	h.service = newService(t, exchange.Config{
-		Store: s, Rights: h.rights, Ledger: signer, Caller: rpc.NodeFrom, Limits: o.limits, Clock: h.clock.now,
-		Codec: o.codec,
+		Store: s, DeadLetters: h.store, Rights: h.rights, Ledger: signer, Caller: rpc.NodeFrom, Limits: o.limits, Clock: h.clock.now,
+		Codec: o.codec, Quota: o.quota, Stopping: rpc.Stopping,
 	})
 	runCtx, stopRun := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan error, 1)
@@ -154,9 +165,9 @@ func start(t *testing.T, o options) *hub {
 			t.Errorf("exchange ended with: %v", err)
 		}
 	})
-	stopServer := h.serve()
+	h.stopServer = sync.OnceFunc(h.serve())
 	h.stop = sync.OnceFunc(func() {
-		stopServer()
+		h.stopServer()
 		h.stopRun()
 		if err := h.store.Close(); err != nil {
 			t.Errorf("close store: %v", err)

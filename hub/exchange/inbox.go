@@ -14,64 +14,14 @@ import (
 	"github.com/lienthong/lienthong/hub/store"
 )
 
-// inboxes holds the inbox of every recipient that was asked for since the start.
-type inboxes struct {
-	store  Store
-	clock  func() time.Time
-	limits Limits
-
-	mu       sync.Mutex
-	byNode   map[string]*inbox
-	consumer uint64 // last consumer number given
-}
-
-func newInboxes(s Store, clock func() time.Time, limits Limits) *inboxes {
-	return &inboxes{store: s, clock: clock, limits: limits, byNode: map[string]*inbox{}}
-}
-
-func (b *inboxes) of(node string) *inbox {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	in, ok := b.byNode[node]
-	if !ok {
-		in = &inbox{
-			store: b.store, clock: b.clock, limits: b.limits, node: node,
-			changed:  newSignal(),
-			flights:  map[uint64]*flight{},
-			byOwner:  map[uint64]load{},
-			holders:  map[uint64]holder{},
-			attempts: map[uint64]uint32{},
-		}
-		b.byNode[node] = in
-	}
-	return in
-}
-
-func (b *inboxes) newConsumer() uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.consumer++
-	return b.consumer
-}
-
-// wake tells consumers of these nodes that something may have come. It waits for
-// no inbox: the committer calls it.
-func (b *inboxes) wake(nodes map[string]bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for node := range nodes {
-		if in, ok := b.byNode[node]; ok {
-			in.changed.fire()
-		}
-	}
-}
-
 // inbox hands one node's deliveries to its consumers: streams, and pulls. What
 // is out (a flight) belongs to one consumer, and so does its order: later
 // packets of that order go to the same consumer or wait. That keeps acceptance
-// order per sender and subject whatever the consumers do.
+// order per sender and subject whatever the consumers do. A delivery that was
+// rejected stalls its order; see stall.go.
 type inbox struct {
 	store   Store
+	dead    DeadLetters
 	clock   func() time.Time
 	limits  Limits
 	node    string
@@ -85,51 +35,32 @@ type inbox struct {
 	byOwner map[uint64]load    // of flights by consumer
 	streams int                // consumers that are streams
 	holders map[uint64]holder  // by order
-	// aside holds, in order, deliveries up to cursor that are not out: returned by
-	// a consumer that went away, or passed over because another holds their order.
-	aside    []store.Pending
-	cursor   uint64            // the store was read up to here
-	attempts map[uint64]uint32 // by sequence, of flights and of what is aside
+	// aside holds, in order, deliveries up to cursor that are not out and may go out:
+	// returned by a consumer that went away, or passed over because another holds
+	// their order.
+	aside   []store.Pending
+	stalls  map[uint64]*stall // by order
+	stalled map[uint64]*stall // by sequence, of what waits in them
+	due     dueStalls         // the same stalls, by time
+	cursor  uint64            // the store was read up to here; never less
+	tries   map[uint64]tries  // by sequence, of flights, of what is aside or stalled
 }
 
 type flight struct {
-	pending  store.Pending
-	consumer uint64
-	until    time.Time // end of the lease; zero: as long as the consumer lives
+	pending       store.Pending
+	consumer      uint64
+	until         time.Time // end of the lease; zero: as long as the consumer lives
+	before, after *flight   // of the same order, as they were sent
 }
 
-// load is what is out.
-type load struct{ count, bytes int }
+// tries is what became of a delivery so far.
+type tries struct{ attempts, rejections uint32 }
 
-func (l load) plus(other load) load {
-	return load{count: l.count + other.count, bytes: l.bytes + other.bytes}
-}
-
-func (l load) minus(other load) load {
-	return load{count: l.count - other.count, bytes: l.bytes - other.bytes}
-}
-
-func loadOf(p store.Pending) load { return load{count: 1, bytes: int(p.Size)} }
-
+// holder is who has packets of an order out, and the last of them.
 type holder struct {
 	consumer uint64
-	flights  int
+	last     *flight
 }
-
-// What one recipient can make the hub hold. Beyond it, its consumers wait until
-// something is acknowledged.
-const (
-	// maxAside bounds, together with what is out, what an inbox remembers of
-	// deliveries it passed over; beyond it, the inbox waits for those to be done
-	// before it reads on.
-	maxAside = 10_000
-	// consumerBytes bounds what one consumer has out beside its first.
-	consumerBytes = 64 << 20
-	// Consumers of one recipient have at most consumersShare times what one may have.
-	consumersShare = 8
-	// maxStreams bounds the receive streams of one recipient: each holds a frame.
-	maxStreams = 64
-)
 
 // out is a delivery that was handed to a consumer.
 type out struct {
@@ -176,19 +107,6 @@ func (in *inbox) take(ctx context.Context, consumer uint64, count, size int, lea
 	return b.taken, nil
 }
 
-// roomFor returns how much more a consumer may have out. While there are bytes
-// left, the next one may exceed them.
-func (in *inbox) roomFor(consumer uint64) load {
-	most := load{count: in.limits.Unacknowledged, bytes: consumerBytes}
-	room := most.minus(in.byOwner[consumer])
-	all := load{count: consumersShare * most.count, bytes: consumersShare * most.bytes}.minus(in.total)
-	room = load{count: min(room.count, all.count), bytes: min(room.bytes, all.bytes)}
-	if room.bytes <= 0 {
-		room.count = 0
-	}
-	return room
-}
-
 // takeAside takes from what is aside. It returns false where something was
 // passed over for want of room: nothing later may be taken then.
 func (in *inbox) takeAside(b *batch) bool {
@@ -210,10 +128,10 @@ func (in *inbox) takeAside(b *batch) bool {
 }
 
 // takeStored reads on in the store. What another consumer holds the order of
-// goes aside.
+// goes aside, what is of a stalled order behind what stalls it.
 func (in *inbox) takeStored(ctx context.Context, b *batch) error {
-	for len(b.taken) < b.count && len(in.aside) < maxAside {
-		found, err := in.store.Pending(ctx, in.node, in.cursor, min(b.count-len(b.taken), maxAside-len(in.aside)))
+	for len(b.taken) < b.count && in.room() > 0 {
+		found, err := in.store.Pending(ctx, in.node, in.cursor, min(b.count-len(b.taken), in.room()))
 		if err != nil {
 			return err
 		}
@@ -222,6 +140,8 @@ func (in *inbox) takeStored(ctx context.Context, b *batch) error {
 		}
 		for _, p := range found {
 			switch {
+			case in.stalls[p.Order] != nil:
+				in.queue(in.stalls[p.Order], delayed{Pending: p})
 			case in.heldFrom(b.consumer, p.Order):
 				in.aside = append(in.aside, p)
 			case b.full(p):
@@ -235,6 +155,9 @@ func (in *inbox) takeStored(ctx context.Context, b *batch) error {
 	return nil
 }
 
+// room is how many more deliveries may be passed over.
+func (in *inbox) room() int { return maxAside - len(in.aside) - len(in.stalled) }
+
 // heldFrom reports whether another consumer has packets of this order out.
 func (in *inbox) heldFrom(consumer, order uint64) bool {
 	h, ok := in.holders[order]
@@ -242,7 +165,11 @@ func (in *inbox) heldFrom(consumer, order uint64) bool {
 }
 
 func (in *inbox) send(p store.Pending, b *batch) {
-	in.flights[p.Sequence] = &flight{pending: p, consumer: b.consumer, until: b.until}
+	f := &flight{pending: p, consumer: b.consumer, until: b.until, before: in.holders[p.Order].last}
+	if f.before != nil {
+		f.before.after = f
+	}
+	in.flights[p.Sequence], in.holders[p.Order] = f, holder{consumer: b.consumer, last: f}
 	if !b.until.IsZero() {
 		if in.leased++; in.leased == 1 || b.until.Before(in.ends) {
 			in.ends = b.until
@@ -251,9 +178,10 @@ func (in *inbox) send(p store.Pending, b *batch) {
 	}
 	in.total = in.total.plus(loadOf(p))
 	in.byOwner[b.consumer] = in.byOwner[b.consumer].plus(loadOf(p))
-	in.holders[p.Order] = holder{consumer: b.consumer, flights: in.holders[p.Order].flights + 1}
-	in.attempts[p.Sequence]++
-	b.taken = append(b.taken, out{sequence: p.Sequence, attempt: in.attempts[p.Sequence]})
+	so := in.tries[p.Sequence]
+	so.attempts++
+	in.tries[p.Sequence] = so
+	b.taken = append(b.taken, out{sequence: p.Sequence, attempt: so.attempts})
 }
 
 // land ends a flight.
@@ -268,50 +196,79 @@ func (in *inbox) land(f *flight) {
 	} else {
 		delete(in.byOwner, f.consumer)
 	}
-	h := in.holders[f.pending.Order]
-	if h.flights--; h.flights > 0 {
-		in.holders[f.pending.Order] = h
-	} else {
+	if f.before != nil {
+		f.before.after = f.after
+	}
+	switch {
+	case f.after != nil:
+		f.after.before = f.before
+	case f.before != nil:
+		in.holders[f.pending.Order] = holder{consumer: f.consumer, last: f.before}
+	default:
 		delete(in.holders, f.pending.Order)
 	}
 }
 
 // takeBack ends the flights that match and sets their deliveries aside, to go
-// out once more. It reports whether there were any.
-func (in *inbox) takeBack(match func(*flight) bool) bool {
-	before := len(in.aside)
+// out once more.
+func (in *inbox) takeBack(match func(*flight) bool) {
+	var back []store.Pending
 	for _, f := range in.flights {
 		if match(f) {
 			in.land(f)
-			in.aside = append(in.aside, f.pending)
+			back = append(back, f.pending)
 		}
 	}
-	if len(in.aside) == before {
-		return false
+	in.setAside(back)
+}
+
+// setAside puts deliveries that are not out where they wait for their turn.
+func (in *inbox) setAside(back []store.Pending) {
+	if len(back) == 0 {
+		return
+	}
+	for _, p := range back {
+		if s := in.stalls[p.Order]; s != nil && s.waiting[0].Sequence < p.Sequence {
+			in.queue(s, delayed{Pending: p})
+		} else {
+			in.aside = append(in.aside, p)
+		}
 	}
 	slices.SortFunc(in.aside, func(p, q store.Pending) int { return cmp.Compare(p.Sequence, q.Sequence) })
 	in.changed.fire()
-	return true
 }
 
 // giveBack takes back what was taken but not sent.
 func (in *inbox) giveBack(taken []out) {
-	unsent := make(map[uint64]bool, len(taken))
+	back := make([]store.Pending, 0, len(taken))
 	for _, o := range taken {
-		unsent[o.sequence] = true
-		in.attempts[o.sequence]--
+		back = append(back, in.uncount(in.flights[o.sequence]))
 	}
-	in.takeBack(func(f *flight) bool { return unsent[f.pending.Sequence] })
+	in.setAside(back)
 }
 
-// expire takes back what was leased for too long. It looks at flights only when
-// there may be some.
+// uncount ends a flight as if it had not been.
+func (in *inbox) uncount(f *flight) store.Pending {
+	in.land(f)
+	so := in.tries[f.pending.Sequence]
+	so.attempts--
+	in.tries[f.pending.Sequence] = so
+	return f.pending
+}
+
+// expire takes back what was leased for too long, and ends the stalls that are due.
 func (in *inbox) expire() {
-	if in.leased == 0 {
+	if in.leased == 0 && len(in.due) == 0 {
 		return
 	}
 	now := in.clock()
-	if now.Before(in.ends) {
+	in.endLeases(now)
+	in.endStalls(now)
+}
+
+// endLeases looks at flights only when some of them may be leased for too long.
+func (in *inbox) endLeases(now time.Time) {
+	if in.leased == 0 || now.Before(in.ends) {
 		return
 	}
 	in.takeBack(func(f *flight) bool { return !f.until.IsZero() && !now.Before(f.until) })
@@ -342,6 +299,13 @@ func (in *inbox) join(consumer uint64) (leave func(), err error) {
 	}, nil
 }
 
+// flying reports whether a consumer has anything out.
+func (in *inbox) flying(consumer uint64) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.byOwner[consumer].count > 0
+}
+
 // leave takes back everything a consumer still has out.
 func (in *inbox) leave(consumer uint64) {
 	in.mu.Lock()
@@ -358,29 +322,39 @@ func (in *inbox) acknowledge(ctx context.Context, sequences []uint64) ([]uint64,
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, sequence := range sequences {
-		if f, ok := in.flights[sequence]; ok {
-			in.land(f)
-			delete(in.attempts, sequence)
-		} else if at, ok := slices.BinarySearchFunc(in.aside, sequence, bySequence); ok {
-			in.aside = slices.Delete(in.aside, at, at+1)
-			delete(in.attempts, sequence)
-		}
+		in.forget(sequence)
 	}
 	in.changed.fire()
 	return done, nil
 }
 
+// forget ends a delivery that the store does not have in this inbox any more.
+func (in *inbox) forget(sequence uint64) {
+	if f, ok := in.flights[sequence]; ok {
+		in.land(f)
+	} else if s, ok := in.stalled[sequence]; ok {
+		in.unstall(s, sequence)
+	} else if at, ok := slices.BinarySearchFunc(in.aside, sequence, bySequence); ok {
+		in.aside = slices.Delete(in.aside, at, at+1)
+	}
+	delete(in.tries, sequence)
+}
+
 func bySequence(p store.Pending, sequence uint64) int { return cmp.Compare(p.Sequence, sequence) }
 
-// expiry returns a channel that fires when a lease may end, never where nothing
-// is leased, and a function that frees its timer.
+// expiry returns a channel that fires when a lease or a stall may end, never where
+// there is none, and a function that frees its timer.
 func (in *inbox) expiry() (<-chan time.Time, func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.expire()
-	if in.leased == 0 {
+	next, found := in.ends, in.leased > 0
+	if len(in.due) > 0 && (!found || in.due[0].until().Before(next)) {
+		next, found = in.due[0].until(), true
+	}
+	if !found {
 		return nil, func() {}
 	}
-	timer := time.NewTimer(in.ends.Sub(in.clock()))
+	timer := time.NewTimer(next.Sub(in.clock()))
 	return timer.C, func() { timer.Stop() }
 }

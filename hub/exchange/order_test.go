@@ -15,11 +15,12 @@ import (
 )
 
 // Whatever streams and pulls of one recipient do at the same time, nothing is
-// lost, nothing acknowledged comes again, and nobody gets a packet while an
-// earlier one of its sender and subject is out to somebody else or to nobody.
+// lost, nothing acknowledged or dead comes again, and nobody gets a packet while an
+// earlier one of its sender and subject is out to somebody else or to nobody; but for
+// what was on its way to a consumer when that rejected the earlier one.
 func TestCompetingConsumersKeepOrder(t *testing.T) {
 	t.Parallel()
-	h := start(t, options{limits: exchange.Limits{Unacknowledged: 8}})
+	h := start(t, options{limits: exchange.Limits{Unacknowledged: 8, Attempts: modelAttempts, RetryAtMost: 20 * time.Second}})
 	senders := []exchangev1.ExchangeServiceClient{h.node("H41/a"), h.node("H41/b")}
 	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -29,6 +30,7 @@ func TestCompetingConsumersKeepOrder(t *testing.T) {
 		m := &consumers{
 			t: rt, ctx: t.Context(), hub: h, name: name, node: h.node(name), senders: senders, run: runs,
 			order: map[uint64]string{}, acknowledged: map[uint64]bool{}, seen: map[uint64]uint32{}, out: map[uint64]*consumer{},
+			dead: map[uint64]bool{}, revived: map[uint64]bool{},
 		}
 		defer m.leaveAll()
 		rt.Repeat(map[string]func(*rapid.T){
@@ -40,10 +42,17 @@ func TestCompetingConsumersKeepOrder(t *testing.T) {
 			"leave":          m.leave,
 			"pull":           m.pull,
 			"let leases end": m.endLeases,
+			"reject":         m.reject,
+			"let time pass":  m.pass,
+			"revive":         m.revive,
 		})
 		m.drain()
+		m.checkDead()
 	})
 }
+
+// modelAttempts is how often a delivery of the model may be tried.
+const modelAttempts = 3
 
 // consumers is the model of one inbox, and the means to act on the real one.
 type consumers struct {
@@ -60,6 +69,8 @@ type consumers struct {
 	acknowledged map[uint64]bool
 	seen         map[uint64]uint32    // attempts that were seen
 	out          map[uint64]*consumer // who has what is not acknowledged
+	dead         map[uint64]bool
+	revived      map[uint64]bool // from the dead, and not delivered since
 	live         []*consumer
 }
 
@@ -68,6 +79,9 @@ type consumer struct {
 	stream exchangev1.ExchangeService_ReceiveClient
 	cancel context.CancelFunc
 	credit int
+	until  time.Time // end of the lease of a pull
+	// rejects is what the hub has not confirmed.
+	rejects []uint64
 }
 
 func (m *consumers) submit(t *rapid.T) {
@@ -148,11 +162,14 @@ func (m *consumers) take(t *rapid.T, c *consumer, deliveries []*exchangev1.Deliv
 	}
 	for _, d := range deliveries {
 		sequence := d.GetPacket().GetSequence()
+		if m.overtaken(c, sequence) {
+			continue
+		}
 		switch order, ok := m.order[sequence]; {
 		case !ok:
 			t.Fatalf("delivery %d is of a packet for others", sequence)
-		case m.acknowledged[sequence]:
-			t.Fatalf("%d was acknowledged and came again", sequence)
+		case m.acknowledged[sequence] || m.dead[sequence]:
+			t.Fatalf("%d was acknowledged, or is dead, and came again", sequence)
 		case m.out[sequence] != nil:
 			t.Fatalf("%d is out already", sequence)
 		case d.GetAttempt() <= m.seen[sequence]:
@@ -160,6 +177,7 @@ func (m *consumers) take(t *rapid.T, c *consumer, deliveries []*exchangev1.Deliv
 		default:
 			m.checkOrder(t, c, sequence, order)
 		}
+		delete(m.revived, sequence)
 		m.seen[sequence] = d.GetAttempt()
 		m.out[sequence] = c
 	}
@@ -169,7 +187,8 @@ func (m *consumers) take(t *rapid.T, c *consumer, deliveries []*exchangev1.Deliv
 // not out to the same consumer.
 func (m *consumers) checkOrder(t *rapid.T, c *consumer, sequence uint64, order string) {
 	for earlier, other := range m.order {
-		if earlier < sequence && other == order && !m.acknowledged[earlier] && m.out[earlier] != c {
+		over := m.acknowledged[earlier] || m.dead[earlier] || m.revived[earlier]
+		if earlier < sequence && other == order && !over && m.out[earlier] != c {
 			t.Fatalf("%d came before %d of the same sender and subject", sequence, earlier)
 		}
 	}
@@ -217,7 +236,7 @@ func (m *consumers) pull(t *rapid.T) {
 	if until := resp.GetLeaseUntil().AsTime(); until.Before(before) {
 		t.Fatalf("the lease ends at %v, before it began at %v", until, before)
 	}
-	m.take(t, &consumer{}, resp.GetDeliveries())
+	m.take(t, &consumer{until: resp.GetLeaseUntil().AsTime()}, resp.GetDeliveries())
 }
 
 // endLeases lets a lease's time pass. From then on nobody has what was pulled.
@@ -238,9 +257,9 @@ func (m *consumers) leaveAll() {
 func (m *consumers) drain() {
 	m.leaveAll()
 	m.endLeases(nil)
-	for deadline := time.Now().Add(20 * time.Second); len(m.acknowledged) < len(m.order); {
+	for deadline := time.Now().Add(20 * time.Second); len(m.acknowledged)+len(m.dead) < len(m.order); {
 		if time.Now().After(deadline) {
-			m.t.Fatalf("%d of %d packets were delivered", len(m.acknowledged), len(m.order))
+			m.t.Fatalf("%d of %d packets were delivered, %d are dead", len(m.acknowledged), len(m.order), len(m.dead))
 		}
 		resp, err := m.node.Pull(m.ctx, &exchangev1.PullRequest{WaitSeconds: 1})
 		if err != nil {

@@ -28,6 +28,12 @@ func (s *Service) GetPacket(ctx context.Context, req *exchangev1.GetPacketReques
 	if err := proto.Unmarshal(records[0], accepted); err != nil {
 		return nil, fmt.Errorf("read packet: %w", err)
 	}
+	if accepted.GetEnvelope().GetUpload() != nil {
+		if err := checkFormat(accepted.GetEnvelope(), req.GetFormat()); err != nil {
+			return nil, err
+		}
+		return &exchangev1.GetPacketResponse{Packet: accepted}, nil
+	}
 	if err := s.convert(accepted.GetEnvelope(), req.GetFormat()); err != nil {
 		return nil, err
 	}

@@ -32,8 +32,14 @@ func (r *receipts) settle(ctx context.Context, a answered) (*exchangev1.Receipt,
 		return nil, r.conflict(ctx, a.envelope, a.conflict)
 	case a.earlier != 0:
 		return r.of(ctx, a.earlier)
+	case a.err != nil:
+		return nil, a.err
 	}
-	return a.receipt, a.err
+	receipt, err := a.accepted.Receipt(a.index)
+	if err != nil {
+		return nil, fmt.Errorf("receipt: %w", err)
+	}
+	return receipt, nil
 }
 
 // conflict is the refusal of an envelope whose id was used for something else: it
@@ -47,14 +53,15 @@ func (r *receipts) conflict(ctx context.Context, env *exchangev1.Envelope, seque
 	if err := proto.Unmarshal(records[0], accepted); err != nil {
 		return fmt.Errorf("read what was accepted before: %w", err)
 	}
-	en, vi := differences(accepted.GetEnvelope(), env)
+	en, vi := differences(accepted, env)
 	return fault.New(codes.AlreadyExists, "id_conflict",
 		fmt.Sprintf("this id was used before, for a packet with %s, accepted as sequence %d; use a new id", en, sequence),
 		fmt.Sprintf("mã này đã dùng cho gói tin có %s, đã tiếp nhận với số thứ tự %d; hãy dùng mã mới", vi, sequence))
 }
 
 // differences names what of an envelope is not as before.
-func differences(before, now *exchangev1.Envelope) (en, vi string) {
+func differences(accepted *exchangev1.AcceptedPacket, now *exchangev1.Envelope) (en, vi string) {
+	before, content := accepted.GetEnvelope(), newSubmission("", now).contentDigest
 	var all, allVI []string
 	note := func(differs bool, en, vi string) {
 		if differs {
@@ -62,7 +69,7 @@ func differences(before, now *exchangev1.Envelope) (en, vi string) {
 		}
 	}
 	sorted := func(env *exchangev1.Envelope) []string { return slices.Sorted(slices.Values(env.GetRecipients())) }
-	note(!bytes.Equal(before.GetContent(), now.GetContent()), "content", "nội dung")
+	note(!bytes.Equal(accepted.GetContentSha256(), content[:]), "content", "nội dung")
 	note(before.GetType() != now.GetType(), "type", "loại")
 	note(before.GetFormat() != now.GetFormat(), "format", "định dạng")
 	note(before.GetOnBehalfOf() != now.GetOnBehalfOf(), "on_behalf_of", "on_behalf_of")

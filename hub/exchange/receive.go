@@ -9,11 +9,13 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	"github.com/lienthong/lienthong/hub/fault"
 )
 
 // A frame of deliveries stays under the 4 MiB that gRPC clients accept by
@@ -23,8 +25,8 @@ const (
 	bytesPerFrame      = 1 << 20
 )
 
-// Receive implements ExchangeService. One goroutine reads credit and
-// acknowledgements, this one sends. What is out when the stream ends goes back
+// Receive implements ExchangeService. One goroutine reads credit, acknowledgements
+// and rejections, this one sends. What is out when the stream ends goes back
 // to the inbox.
 func (s *Service) Receive(stream exchangev1.ExchangeService_ReceiveServer) error {
 	ctx := stream.Context()
@@ -134,6 +136,44 @@ func (r *receiver) take(ctx context.Context, req *exchangev1.ReceiveRequest) err
 			return fmt.Errorf("confirm acknowledgements: %w", err)
 		}
 	}
+	return r.reject(ctx, req.GetReject())
+}
+
+// reject confirms every rejection, also of what was not out: once the recipient
+// reads that, nothing before it counts that is of the same order and comes after the
+// rejected delivery.
+func (r *receiver) reject(ctx context.Context, rejections []*exchangev1.Rejection) error {
+	if len(rejections) == 0 {
+		return nil
+	}
+	sequences, taken, err := r.service.reject(ctx, r.inbox, rejections)
+	if err != nil {
+		return err
+	}
+	for _, sequence := range without(sequences, taken.again, taken.dead) {
+		if err := r.recall(ctx, sequence); err != nil {
+			return err
+		}
+	}
+	if err := r.stream.Send(&exchangev1.ReceiveResponse{Rejected: sequences}); err != nil {
+		return fmt.Errorf("confirm rejections: %w", err)
+	}
+	return nil
+}
+
+// recall takes back what is out of the order of a delivery after it, where somebody
+// else has ended that delivery meanwhile.
+func (r *receiver) recall(ctx context.Context, sequence uint64) error {
+	if !r.inbox.flying(r.consumer) {
+		return nil
+	}
+	statement, err := r.service.statementFor(ctx, sequence, true)
+	switch {
+	case err == nil:
+		r.inbox.recall(orderOf(statement.GetSender(), statement.GetSubject()), sequence)
+	case fault.From(err).Code != codes.NotFound: // else it was never the caller's
+		return fmt.Errorf("recall: %w", err)
+	}
 	return nil
 }
 
@@ -235,6 +275,8 @@ func (s *Service) Pull(ctx context.Context, req *exchangev1.PullRequest) (*excha
 	if err != nil {
 		return nil, err
 	}
+	stopping, stop := s.stopping(ctx)
+	defer stop()
 	in, consumer := s.inboxes.of(caller), s.inboxes.newConsumer()
 	timer := time.NewTimer(time.Duration(req.GetWaitSeconds()) * time.Second)
 	defer timer.Stop()
@@ -253,6 +295,8 @@ func (s *Service) Pull(ctx context.Context, req *exchangev1.PullRequest) (*excha
 		case <-changed:
 		case <-expiry:
 		case <-timer.C:
+			waited = true
+		case <-stopping.Done(): // what comes now comes to the next pull
 			waited = true
 		case <-ctx.Done():
 			err = fmt.Errorf("pull: %w", context.Cause(ctx))
@@ -288,11 +332,15 @@ func (s *Service) Acknowledge(ctx context.Context, req *exchangev1.AcknowledgeRe
 	if err != nil {
 		return nil, fmt.Errorf("acknowledge: %w", err)
 	}
-	resp := &exchangev1.AcknowledgeResponse{Acknowledged: done}
-	for _, sequence := range req.GetSequences() {
-		if !slices.Contains(done, sequence) && !slices.Contains(resp.GetNotWaiting(), sequence) {
-			resp.NotWaiting = append(resp.NotWaiting, sequence)
-		}
-	}
-	return resp, nil
+	return &exchangev1.AcknowledgeResponse{Acknowledged: done, NotWaiting: without(req.GetSequences(), done)}, nil
+}
+
+// without returns the sequences that are in none of the others, each once.
+func without(sequences []uint64, others ...[]uint64) []uint64 {
+	left := slices.Clone(sequences)
+	left = slices.DeleteFunc(left, func(sequence uint64) bool {
+		return slices.ContainsFunc(others, func(other []uint64) bool { return slices.Contains(other, sequence) })
+	})
+	slices.Sort(left)
+	return slices.Compact(left)
 }

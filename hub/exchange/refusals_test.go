@@ -251,7 +251,7 @@ func TestStrictReadingNeedsAReader(t *testing.T) {
 	for _, strict := range []exchange.Reader{newCodec(t), nil} {
 		for _, wholeHub := range []bool{false, true} {
 			cfg := exchange.Config{
-				Store: h.store, Rights: h.rights, SpeaksFor: registry.SpeaksFor, Codec: newCodec(t), Ledger: signer, Caller: rpc.NodeFrom,
+				Store: h.store, DeadLetters: h.store, Rights: h.rights, SpeaksFor: registry.SpeaksFor, Codec: newCodec(t), Ledger: signer, Caller: rpc.NodeFrom,
 				Validator: validator, Clock: time.Now, Logger: slog.New(slog.DiscardHandler), Strict: strict, StrictHub: wholeHub,
 			}
 			if !wholeHub {

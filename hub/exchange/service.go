@@ -17,6 +17,7 @@ import (
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/blobs"
 	"github.com/lienthong/lienthong/packet"
 )
 
@@ -29,6 +30,7 @@ type Store interface {
 	Records(ctx context.Context, sequences []uint64) ([][]byte, error)
 	Pending(ctx context.Context, recipient string, after uint64, limit int) ([]store.Pending, error)
 	Acknowledge(ctx context.Context, recipient string, sequences []uint64) ([]uint64, error)
+	Backlog(ctx context.Context, recipient string) (store.Backlog, error)
 }
 
 // Rights says who receives what.
@@ -52,13 +54,16 @@ type Codec interface {
 // Limits bound what one caller, and all together, can make the hub hold in
 // memory. Zero values mean the defaults.
 type Limits struct {
-	// ContentBytes is the largest content of one envelope; default 16 MiB.
+	// ContentBytes is the largest content in an envelope; default 16 MiB.
 	ContentBytes int
+	// LargeBytes is the largest content that is uploaded; default DefaultLargeBytes.
+	LargeBytes int64
 	// QueuedBytes bounds the contents that wait for their commit, all streams
 	// together; default 256 MiB, at least twice ContentBytes.
 	QueuedBytes int64
-	// SenderBytes bounds those of one sender; default a quarter of QueuedBytes, at
-	// least ContentBytes. A sender beyond it is refused or, in a stream, not read.
+	// SenderBytes bounds those of one sender; default a sixteenth of QueuedBytes, at
+	// least ContentBytes, so that it takes many senders to fill the room of all. A
+	// sender beyond it is refused or, in a stream, not read.
 	SenderBytes int64
 	// StreamEnvelopes bounds the envelopes of one submit stream that wait for
 	// their result; default 4096.
@@ -73,17 +78,34 @@ type Limits struct {
 	// Lease is how long a pulled delivery waits for its acknowledgement; default
 	// one minute.
 	Lease time.Duration
+	// Attempts is how often a delivery that is rejected goes out before it becomes a
+	// dead letter; default DefaultAttempts.
+	Attempts int
+	// RetryAfter is how long a delivery waits after it was rejected, doubled with each
+	// time, up to RetryAtMost; defaults a second, 5 minutes.
+	RetryAfter, RetryAtMost time.Duration
 }
+
+// DefaultLargeBytes is how large a content may be where nothing else is said: an
+// attachment of 100 MiB, in Base64 in lines, and a packet around it.
+const DefaultLargeBytes = 160 << 20
+
+// DefaultAttempts is how often a delivery goes out where nothing else is said.
+const DefaultAttempts = 10
 
 func (l Limits) withDefaults() Limits {
 	l.ContentBytes = orElse(l.ContentBytes, 16<<20)
+	l.LargeBytes = orElse(l.LargeBytes, DefaultLargeBytes)
 	l.QueuedBytes = max(orElse(l.QueuedBytes, 256<<20), 2*int64(l.ContentBytes))
-	l.SenderBytes = min(max(orElse(l.SenderBytes, l.QueuedBytes/4), int64(l.ContentBytes)), l.QueuedBytes)
+	l.SenderBytes = min(max(orElse(l.SenderBytes, l.QueuedBytes/16), int64(l.ContentBytes)), l.QueuedBytes)
 	l.StreamEnvelopes = orElse(l.StreamEnvelopes, 4096)
 	l.GroupEnvelopes = orElse(l.GroupEnvelopes, 1024)
 	l.GroupBytes = orElse(l.GroupBytes, 8<<20)
 	l.Unacknowledged = orElse(l.Unacknowledged, 10_000)
 	l.Lease = orElse(l.Lease, time.Minute)
+	l.Attempts = orElse(l.Attempts, DefaultAttempts)
+	l.RetryAfter = orElse(l.RetryAfter, time.Second)
+	l.RetryAtMost = orElse(l.RetryAtMost, 5*time.Minute)
 	return l
 }
 
@@ -98,11 +120,12 @@ func orElse[T comparable](value, otherwise T) T {
 	return value
 }
 
-// Config is what a Service is made of. All but Limits, Strict, ReadStrictly,
-// StrictHub, Included and Committed is required.
+// Config is what a Service is made of. All but Limits, Quota, Strict, ReadStrictly,
+// StrictHub, Included, Stopping and Committed is required.
 type Config struct {
-	Store  Store
-	Rights Rights
+	Store       Store
+	DeadLetters DeadLetters
+	Rights      Rights
 	// Codec reads what is submitted, and reads again what was accepted, to write it in
 	// another format. It reads liberally: what was accepted stays readable, whatever
 	// is asked of senders now.
@@ -115,7 +138,10 @@ type Config struct {
 	// StrictHub reads what any node submits with Strict; refusals say that it is the
 	// hub's doing, not the node's.
 	StrictHub bool
-	Ledger    Ledger
+	// Blobs keeps large contents; nil: there are none. Large reads them.
+	Blobs  *blobs.Blobs
+	Large  LargeReaders
+	Ledger Ledger
 	// Included returns the ledger's latest checkpoint and the path that proves the
 	// statement of a sequence under it; nil where it does not cover that yet. Without it,
 	// receipts prove their group only.
@@ -127,8 +153,15 @@ type Config struct {
 	Caller    func(context.Context) (string, bool)
 	Validator protovalidate.Validator
 	Limits    Limits
-	Clock     func() time.Time
-	Logger    *slog.Logger
+	// Quota returns what a node may send and have waiting for it. It is asked for every
+	// packet, so that a change counts from the next one; nil: no limits.
+	Quota func(node string) Quota
+	// Stopping returns a context that ends before that of a call does where the hub is
+	// stopping: what was taken is to be finished then, nothing more to be begun. Its cause
+	// is what the caller is told. Nil: there is no such warning.
+	Stopping func(ctx context.Context) (context.Context, context.CancelFunc)
+	Clock    func() time.Time
+	Logger   *slog.Logger
 	// Committed is told what was accepted, in order, after each commit; it must not
 	// block, nor change anything of it.
 	Committed func([]Accepted)
@@ -139,20 +172,26 @@ type Accepted struct {
 	Sequence uint64
 	// Speaker is the organisation that its sender spoke for.
 	Speaker packet.Organisation
-	// Packet as it was read; its message may keep the bytes it was read from.
+	// Packet as it was read; its message may keep the bytes it was read from. Nil of a
+	// large packet.
 	Packet *packet.Packet
 }
 
-// Service implements ExchangeService. Run has to be running for it to accept.
+// Service implements ExchangeService and TransferService. Run has to be running for it to accept.
 type Service struct {
 	exchangev1.UnimplementedExchangeServiceServer
+	exchangev1.UnimplementedTransferServiceServer
 	store        Store
+	dead         DeadLetters
 	rights       Rights
 	speaksFor    func(node, onBehalfOf string) (packet.Organisation, error)
 	codec        Codec
 	strict       Reader
 	readStrictly func(node string) bool
 	strictHub    bool
+	blobs        *blobs.Blobs
+	large        LargeReaders
+	transfers    *transfers
 	ledger       Ledger
 	included     func(sequence uint64) (checkpoint []byte, path [][]byte, err error)
 	caller       func(context.Context) (string, bool)
@@ -163,15 +202,16 @@ type Service struct {
 	clock         func() time.Time
 	logger        *slog.Logger
 	quota         *quota
+	stopping      func(context.Context) (context.Context, context.CancelFunc)
 	committer     *committer
 	inboxes       *inboxes
 }
 
 // New returns a Service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Store == nil || cfg.Rights == nil || cfg.SpeaksFor == nil || cfg.Codec == nil || cfg.Ledger == nil || cfg.Caller == nil ||
+	if cfg.Store == nil || cfg.DeadLetters == nil || cfg.Rights == nil || cfg.SpeaksFor == nil || cfg.Codec == nil || cfg.Ledger == nil || cfg.Caller == nil ||
 		cfg.Validator == nil || cfg.Clock == nil || cfg.Logger == nil {
-		return nil, errors.New("exchange: Store, Rights, SpeaksFor, Codec, Ledger, Caller, Validator, Clock and Logger are required")
+		return nil, errors.New("exchange: Store, DeadLetters, Rights, SpeaksFor, Codec, Ledger, Caller, Validator, Clock and Logger are required")
 	}
 	if cfg.ReadStrictly == nil {
 		cfg.ReadStrictly = func(string) bool { return false }
@@ -184,19 +224,29 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Included == nil {
 		cfg.Included = func(uint64) ([]byte, [][]byte, error) { return nil, nil, nil }
 	}
+	if cfg.Quota == nil {
+		cfg.Quota = func(string) Quota { return Quota{} }
+	}
+	if cfg.Stopping == nil {
+		cfg.Stopping = context.WithCancel
+	}
+	if cfg.Blobs != nil && (cfg.Large.Liberal == nil || cfg.Large.Strict == nil && (cfg.StrictHub || cfg.Strict != nil)) {
+		return nil, errors.New("exchange: Blobs needs Large, to read with")
+	}
 	limits := cfg.Limits.withDefaults()
 	s := &Service{
-		store: cfg.Store, rights: cfg.Rights, speaksFor: cfg.SpeaksFor,
+		store: cfg.Store, dead: cfg.DeadLetters, rights: cfg.Rights, speaksFor: cfg.SpeaksFor,
 		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, strictHub: cfg.StrictHub, ledger: cfg.Ledger, included: cfg.Included,
 		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
+		blobs: cfg.Blobs, large: cfg.Large, transfers: newTransfers(),
 		maxRecipients: maxRecipients(),
-		quota:         newQuota(limits),
-		inboxes:       newInboxes(cfg.Store, cfg.Clock, limits),
+		quota:         newQuota(limits, cfg.Quota, cfg.Clock),
+		stopping:      cfg.Stopping,
+		inboxes:       newInboxes(cfg.Store, cfg.DeadLetters, cfg.Clock, limits),
 	}
 	s.committer = &committer{
-		store: cfg.Store, ledger: cfg.Ledger, clock: cfg.Clock, logger: cfg.Logger, limits: limits,
-		queue: make(chan *bundle, limits.GroupEnvelopes),
-		done:  make(chan struct{}),
+		store: cfg.Store, ledger: cfg.Ledger, clock: cfg.Clock, logger: cfg.Logger,
+		queue: newQueue(limits),
 		committed: func(accepted []Accepted, recipients map[string]bool) {
 			s.inboxes.wake(recipients)
 			if cfg.Committed != nil && len(accepted) > 0 {

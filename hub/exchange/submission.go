@@ -18,7 +18,9 @@ import (
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/blobs"
 	"github.com/lienthong/lienthong/packet"
 )
 
@@ -29,6 +31,9 @@ type submission struct {
 	speaksFor     packet.Organisation
 	packet        *packet.Packet
 	contentDigest [sha256.Size]byte
+	// content is what is read; of a large packet, it is there only while it is.
+	content []byte
+	hold    *blobs.Hold // of a large packet
 	// record and leaf are an AcceptedPacket and the Statement of the receipt, but for
 	// what the commit gives: hub, sequence and time.
 	record, leaf []byte
@@ -37,13 +42,15 @@ type submission struct {
 
 // answer says what became of a submission: one of its fields is set.
 type answer struct {
-	receipt *exchangev1.Receipt
+	// accepted makes the receipt, as that of the leaf at index.
+	accepted *ledger.Prover
+	index    int
 	// earlier is the sequence under which the same was accepted before. Its receipt
 	// is read by who waits for it, not by the committer, who would keep all waiting.
 	earlier uint64
 	// conflict is the sequence under which something else was accepted under the id.
 	conflict uint64
-	err     error
+	err      error
 }
 
 // prepare checks everything about an envelope that can be checked without
@@ -54,18 +61,27 @@ type answer struct {
 func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.Envelope) (sub *submission, earlier uint64, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			sub.release(false)
 			sub, earlier, err = nil, 0, fmt.Errorf("panic over an envelope: %v\n%s", p, debug.Stack())
 		}
 	}()
 	if err := s.checkEnvelope(env); err != nil {
 		return nil, 0, err
 	}
-	sub = &submission{sender: caller, envelope: env, contentDigest: sha256.Sum256(env.GetContent())}
-	sub.stored = store.Submission{Sender: caller, ID: env.GetId(), Digest: digestOf(env, sub.contentDigest)}
-	refused := s.admit(sub)
+	sub = newSubmission(caller, env)
+	var refused error
+	if sub.envelope.GetUpload() == nil {
+		refused = s.admit(sub)
+	} else {
+		refused = s.admitLarge(ctx, sub)
+	}
+	if refused == nil {
+		refused = s.checkInboxes(ctx, sub.stored.Recipients)
+	}
 	if refused == nil {
 		return sub, 0, nil
 	}
+	sub.release(false)
 	sequence, digest, err := s.store.Find(ctx, caller, env.GetId())
 	switch {
 	case err == nil && digest == sub.stored.Digest:
@@ -74,6 +90,17 @@ func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.En
 		return nil, 0, refused
 	}
 	return nil, 0, storeUnavailable(fmt.Errorf("look for an earlier submission: %w", err))
+}
+
+func newSubmission(caller string, env *exchangev1.Envelope) *submission {
+	sub := &submission{sender: caller, envelope: env, content: env.GetContent()}
+	if upload := env.GetUpload(); upload != nil {
+		copy(sub.contentDigest[:], upload.GetSha256())
+	} else {
+		sub.contentDigest = sha256.Sum256(sub.content)
+	}
+	sub.stored = store.Submission{Sender: caller, ID: env.GetId(), Digest: digestOf(env, sub.contentDigest)}
+	return sub
 }
 
 func (s *Service) checkEnvelope(env *exchangev1.Envelope) error {
@@ -109,7 +136,7 @@ const fewRecipients = 8
 func wellFormed(env *exchangev1.Envelope) bool {
 	_, typed := packetv1.PacketType_name[int32(env.GetType())]
 	_, formatted := exchangev1.Format_name[int32(env.GetFormat())]
-	if !typed || env.GetType() == 0 || !formatted || env.GetFormat() == 0 || len(env.GetContent()) == 0 ||
+	if !typed || env.GetType() == 0 || !formatted || env.GetFormat() == 0 || len(env.GetContent()) == 0 || env.GetUpload() != nil ||
 		len(env.GetOnBehalfOf()) > 32 || len(env.GetId()) == 0 || len(env.GetId()) > 128 || len(env.GetRecipients()) > fewRecipients {
 		return false
 	}
@@ -190,9 +217,9 @@ func written(message proto.Message) ([]byte, error) {
 // read reads a packet as its sender's packets are to be read: liberally, or strictly,
 // where every liberty that would have to be taken is a violation.
 func (s *Service) read(sub *submission) (*packet.Packet, error) {
-	reader, strictEN, strictVI := s.readerFor(sub.sender)
+	reader, strictEN, strictVI := s.readerFor(sub)
 	env := sub.envelope
-	decoded, err := reader.Decode(env.GetType(), env.GetFormat(), env.GetContent())
+	decoded, err := reader.Decode(env.GetType(), env.GetFormat(), sub.content)
 	var invalid *packet.InvalidError
 	switch {
 	case errors.As(err, &invalid):
@@ -206,16 +233,20 @@ func (s *Service) read(sub *submission) (*packet.Packet, error) {
 	return decoded, nil
 }
 
-// readerFor returns what reads a node's packets, and what a refusal adds where that
-// is strict: who asked for it, so that the sender knows whom to talk to.
-func (s *Service) readerFor(node string) (reader Reader, en, vi string) {
+// readerFor returns what reads a packet, and what a refusal adds where that is strict:
+// who asked for it, so that the sender knows whom to talk to.
+func (s *Service) readerFor(sub *submission) (reader Reader, en, vi string) {
+	liberal, strict := Reader(s.codec), s.strict
+	if sub.hold != nil {
+		liberal, strict = s.large.Liberal, s.large.Strict
+	}
 	switch {
 	case s.strictHub:
-		return s.strict, "; this hub reads packets strictly", "; trục này đọc gói tin chặt chẽ"
-	case s.readStrictly(node):
-		return s.strict, "; packets of this node are read strictly", "; gói tin của hệ thống này được đọc chặt chẽ"
+		return strict, "; this hub reads packets strictly", "; trục này đọc gói tin chặt chẽ"
+	case s.readStrictly(sub.sender):
+		return strict, "; packets of this node are read strictly", "; gói tin của hệ thống này được đọc chặt chẽ"
 	}
-	return s.codec, "", ""
+	return liberal, "", ""
 }
 
 // checkInCharge refuses a packet whose organisation in charge is not the

@@ -2,11 +2,9 @@ package exchange
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
@@ -21,6 +19,9 @@ import (
 func (s *Service) Submit(ctx context.Context, req *exchangev1.SubmitRequest) (*exchangev1.SubmitResponse, error) {
 	caller, err := s.callerOf(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.quota.hurry(caller, req.GetEnvelope()); err != nil {
 		return nil, err
 	}
 	answers := make(chan []answered, 1)
@@ -74,6 +75,9 @@ func (u submitter) submit(ctx context.Context, envelopes []*exchangev1.Envelope)
 		return
 	}
 	if err := u.queue(ctx, b); err != nil {
+		for _, sub := range b.submissions {
+			sub.release(false)
+		}
 		u.answer(b.answered(func(int) answer { return answer{err: err} }))
 	}
 }
@@ -85,9 +89,12 @@ func (u submitter) queue(ctx context.Context, b *bundle) error {
 	}
 	b.answer = func(answers []answered) {
 		release()
+		for i, a := range answers {
+			b.submissions[i].release(a.accepted != nil)
+		}
 		u.answer(answers)
 	}
-	if err := u.service.committer.submit(ctx, b); err != nil {
+	if err := u.service.committer.submit(b); err != nil {
 		release()
 		return err
 	}
@@ -115,8 +122,10 @@ func (s *Service) SubmitStream(stream exchangev1.ExchangeService_SubmitStreamSer
 		service: s, caller: caller, patient: true,
 		answer: func(a []answered) { in.answers <- a },
 	}
-	go in.read(ctx)
-	return in.write(ctx)
+	stopping, stop := s.stopping(ctx)
+	defer stop()
+	go in.read(ctx, stopping)
+	return in.write(ctx, stopping)
 }
 
 type submitStream struct {
@@ -126,6 +135,7 @@ type submitStream struct {
 	stream    exchangev1.ExchangeService_SubmitStreamServer
 	slots     *semaphore.Weighted // one for each envelope without a written result
 	held      atomic.Int64        // of slots
+	runs      atomic.Bool         // whether the sender takes receipts in runs
 	answers   chan []answered     // as many as there are slots, so that answering never blocks
 	ended     chan error          // what read ended with; nil for a half-close
 }
@@ -135,8 +145,9 @@ type answered struct {
 	answer
 }
 
-// read ends when the stream does, at the latest when its handler has returned.
-func (r *submitStream) read(ctx context.Context) {
+// read ends when the stream does, at the latest when its handler has returned. Once
+// the hub is stopping, it takes nothing more.
+func (r *submitStream) read(ctx, stopping context.Context) {
 	for {
 		frame, err := r.stream.Recv()
 		if err != nil {
@@ -146,43 +157,65 @@ func (r *submitStream) read(ctx context.Context) {
 			r.ended <- err
 			return
 		}
-		for envelopes := range slices.Chunk(frame.GetEnvelopes(), r.service.limits.chunk()) {
-			if err := r.slots.Acquire(ctx, int64(len(envelopes))); err != nil {
+		if frame.GetRuns() {
+			r.runs.Store(true)
+		}
+		for rest := frame.GetEnvelopes(); len(rest) > 0; {
+			portion := r.service.quota.portion(r.submitter.caller, rest, r.service.limits.chunk())
+			if err := r.admit(stopping, rest[:portion]); err != nil {
 				r.ended <- err
 				return
 			}
-			r.held.Add(int64(len(envelopes)))
-			r.submitter.submit(ctx, envelopes)
+			r.submitter.submit(ctx, rest[:portion])
+			rest = rest[portion:]
 		}
 	}
 }
 
-// write sends results until the sender has half-closed and every envelope has
-// its result.
-func (r *submitStream) write(ctx context.Context) error {
-	ended := false
+// admit waits until the sender may send envelopes and has slots for them. The error
+// says why they are not taken.
+func (r *submitStream) admit(stopping context.Context, envelopes []*exchangev1.Envelope) error {
+	if err := r.service.quota.pace(stopping, r.submitter.caller, envelopes); err != nil {
+		return err
+	}
+	if err := r.slots.Acquire(stopping, int64(len(envelopes))); err != nil {
+		return fmt.Errorf("wait for results to be read: %w", context.Cause(stopping))
+	}
+	r.held.Add(int64(len(envelopes)))
+	return nil
+}
+
+// write sends results until the sender has half-closed, or the hub is stopping, and
+// every envelope that was taken has its result.
+func (r *submitStream) write(ctx, stopping context.Context) error {
+	ended, warned := false, stopping.Done()
 	var waiting []answered
 	for {
 		if ended && r.held.Load() == 0 {
 			return nil
 		}
+		if stopping.Err() != nil && r.held.Load() == 0 {
+			return fmt.Errorf("submit stream: %w", context.Cause(stopping))
+		}
 		if len(waiting) > 0 {
 			frame, rest := r.frameOf(ctx, waiting)
-			if err := r.stream.Send(frame); err != nil {
+			if err := r.stream.Send(frame.response); err != nil {
 				return fmt.Errorf("send results: %w", err)
 			}
 			waiting = rest
-			r.held.Add(-int64(len(frame.GetResults())))
-			r.slots.Release(int64(len(frame.GetResults())))
+			r.held.Add(-int64(frame.answers))
+			r.slots.Release(int64(frame.answers))
 			continue
 		}
 		select {
 		case waiting = <-r.answers:
 		case err := <-r.ended:
-			if err != nil {
+			if err != nil && stopping.Err() == nil {
 				return fmt.Errorf("read envelopes: %w", err)
 			}
-			ended = true
+			ended = err == nil
+		case <-warned:
+			warned = nil // what was taken is still answered
 		case <-ctx.Done():
 			return fmt.Errorf("submit stream: %w", context.Cause(ctx))
 		}
@@ -192,15 +225,23 @@ func (r *submitStream) write(ctx context.Context) error {
 // resultsPerFrame bounds a frame of results beside its bytes.
 const resultsPerFrame = 512
 
+// resultFrame is a frame of results on its way.
+type resultFrame struct {
+	response *exchangev1.SubmitStreamResponse
+	answers  int
+	bytes    int
+}
+
+func (f *resultFrame) full() bool { return f.bytes >= bytesPerFrame || f.answers >= resultsPerFrame }
+
 // frameOf makes a frame of results, first of those that wait, and returns the rest.
-func (r *submitStream) frameOf(ctx context.Context, waiting []answered) (frame *exchangev1.SubmitStreamResponse, rest []answered) {
-	frame = &exchangev1.SubmitStreamResponse{}
-	for size := 0; ; {
-		for i, next := range waiting {
-			result := r.resultOf(ctx, next)
-			frame.Results = append(frame.Results, result)
-			if size += sizeOf(result); size >= bytesPerFrame || len(frame.GetResults()) >= resultsPerFrame {
-				return frame, waiting[i+1:]
+func (r *submitStream) frameOf(ctx context.Context, waiting []answered) (*resultFrame, []answered) {
+	frame := &resultFrame{response: &exchangev1.SubmitStreamResponse{}}
+	for {
+		for len(waiting) > 0 {
+			n := r.add(ctx, frame, waiting)
+			if waiting = waiting[n:]; frame.full() {
+				return frame, waiting
 			}
 		}
 		select {
@@ -209,6 +250,53 @@ func (r *submitStream) frameOf(ctx context.Context, waiting []answered) (frame *
 			return frame, nil
 		}
 	}
+}
+
+// add puts the first of the answers into a frame, and with it, where they make a run,
+// those that follow. It returns how many.
+func (r *submitStream) add(ctx context.Context, frame *resultFrame, waiting []answered) int {
+	n := 1
+	if r.runs.Load() {
+		n = runOf(waiting[:min(len(waiting), resultsPerFrame-frame.answers)])
+	}
+	frame.answers += n
+	if n > 1 {
+		if run, err := waiting[0].accepted.Run(waiting[0].index, n); err == nil {
+			frame.response.Runs = append(frame.response.Runs, run)
+			frame.bytes += sizeOf(run.GetGroup(), run.GetProof()) + sizeOf(nil, run.GetLeaves())
+			return n
+		}
+	}
+	for _, next := range waiting[:n] {
+		result := r.resultOf(ctx, next)
+		frame.response.Results = append(frame.response.Results, result)
+		if receipt := result.GetReceipt(); receipt != nil {
+			frame.bytes += len(result.GetId()) + len(receipt.GetLeaf()) + sizeOf(receipt.GetGroup(), receipt.GetPath())
+		} else {
+			frame.bytes += proto.Size(result)
+		}
+	}
+	return n
+}
+
+// runOf returns how many of the answers, from the first on, are acceptances that follow
+// each other in one group.
+func runOf(waiting []answered) int {
+	first := waiting[0]
+	n := 1
+	for first.accepted != nil && n < len(waiting) && waiting[n].accepted == first.accepted && waiting[n].index == first.index+n {
+		n++
+	}
+	return n
+}
+
+// sizeOf is what bytes and hashes take in a message, within a few bytes.
+func sizeOf(one []byte, many [][]byte) int {
+	size := len(one) + 4
+	for _, each := range many {
+		size += len(each) + 3
+	}
+	return size
 }
 
 func (r *submitStream) resultOf(ctx context.Context, a answered) *exchangev1.SubmitResult {
@@ -224,15 +312,6 @@ func (r *submitStream) resultOf(ctx context.Context, a answered) *exchangev1.Sub
 	}
 	result.Outcome = &exchangev1.SubmitResult_Refusal{Refusal: told.Refusal()}
 	return result
-}
-
-// sizeOf is what a result takes, within a few bytes where it is a receipt.
-func sizeOf(result *exchangev1.SubmitResult) int {
-	receipt := result.GetReceipt()
-	if receipt == nil {
-		return proto.Size(result)
-	}
-	return len(result.GetId()) + len(receipt.GetLeaf()) + len(receipt.GetGroup()) + len(receipt.GetPath())*(sha256.Size+2) + 32
 }
 
 func (s *Service) callerOf(ctx context.Context) (string, error) {

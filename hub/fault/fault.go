@@ -12,9 +12,11 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	faultv1 "github.com/lienthong/lienthong/gen/lienthong/fault/v1"
@@ -89,7 +91,8 @@ func (e *Error) Refusal() *faultv1.Refusal {
 	return r
 }
 
-// GRPCStatus makes grpc send the error with its Refusal as detail: with as many
+// GRPCStatus makes grpc send the error with its Refusal as detail, and what it says of
+// trying again also as google.rpc.RetryInfo, which libraries know: with as many
 // findings as a trailer holds, and a text that says how many there are. Refusals
 // in messages, as streams have them, hold all.
 func (e *Error) GRPCStatus() *status.Status {
@@ -100,7 +103,11 @@ func (e *Error) GRPCStatus() *status.Status {
 		refusal.MessageVi += fmt.Sprintf(" (hiển thị %d trong số %d phát hiện, lỗi trước; gửi theo luồng sẽ nhận đủ)", len(shown), len(e.Findings))
 	}
 	s := status.New(e.Code, refusal.GetMessageEn())
-	detailed, err := s.WithDetails(refusal)
+	details := []protoadapt.MessageV1{refusal}
+	if retry := refusal.GetRetryAfter(); retry != nil {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: retry})
+	}
+	detailed, err := s.WithDetails(details...)
 	if err != nil {
 		return s
 	}

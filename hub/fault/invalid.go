@@ -26,6 +26,9 @@ func Invalid(within string, invalid *protovalidate.ValidationError) *Error {
 	var en, vi []string
 	for _, v := range invalid.Violations[:min(len(invalid.Violations), maxFindings)] {
 		field := protovalidate.FieldPathString(v.Proto.GetField())
+		if _, about, ok := strings.Cut(v.Proto.GetRuleId(), "."); ok && field == "" {
+			field = about // rules of a message are named for a field of it
+		}
 		if within != "" {
 			field = strings.TrimSuffix(within+"."+field, ".")
 		}
@@ -58,6 +61,8 @@ func broken(v *protovalidate.Violation) (en, vi string) {
 		return "one of " + names + " is expected", "phải là một trong " + names
 	case rule == "pattern":
 		return "is not written as expected: " + bound, "không đúng dạng quy định: " + bound
+	case id == "envelope.content":
+		return "has to be there, or upload in its place", "phải có content, hoặc upload thay cho content"
 	case id == "repeated.unique":
 		return "holds the same twice", "có giá trị bị lặp"
 	}

@@ -38,7 +38,7 @@ func TestInvalidRequestsAreToldInBothLanguages(t *testing.T) {
 		{&exchangev1.AcknowledgeRequest{Sequences: make([]uint64, 1025)}, "", "sequences", "may have at most 1024 items", "chỉ được có tối đa 1024 giá trị"},
 		{envelope(func(e *exchangev1.Envelope) { e.Id = "ế" }), "envelope", "envelope.id", "is not written as expected: ^[A-Za-z0-9", "không đúng dạng quy định: ^[A-Za-z0-9"},
 		{envelope(func(e *exchangev1.Envelope) { e.Id = strings.Repeat("a", 129) }), "envelope", "envelope.id", "may have at most 128 characters", "tối đa 128 ký tự"},
-		{envelope(func(e *exchangev1.Envelope) { e.Content = nil }), "", "content", "must not be empty", "không được để trống"},
+		{envelope(func(e *exchangev1.Envelope) { e.Content = nil }), "", "content", "has to be there, or upload", "phải có content, hoặc upload"},
 		{envelope(func(e *exchangev1.Envelope) { e.Format = 9 }), "", "format", "one of FORMAT_XML, FORMAT_JSON, FORMAT_PROTOBUF is expected", "phải là một trong FORMAT_XML"},
 		{envelope(func(e *exchangev1.Envelope) { e.Type = 0 }), "", "type", "one of PACKET_TYPE_DOSSIER, ", "phải là một trong PACKET_TYPE_DOSSIER, "},
 		{envelope(func(e *exchangev1.Envelope) { e.Recipients = []string{"a", "a"} }), "", "recipients", "holds the same twice", "có giá trị bị lặp"},

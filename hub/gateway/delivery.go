@@ -101,6 +101,11 @@ func (g *gateway) delivery(d *exchangev1.Delivery) *edgev1.MDelivery {
 		Attempt: int32(d.GetAttempt()), //nolint:gosec // counts redeliveries
 	}
 	envelope := accepted.GetEnvelope()
+	if envelope.GetUpload() != nil {
+		m.Problem = proto.String(bilingual("gói tin lớn; lấy nội dung tại", "the packet is large; its content is at") +
+			" " + packetsRoot + m.GetDeliveryId() + contentSuffix)
+		return m
+	}
 	read, err := g.codec.Decode(envelope.GetType(), envelope.GetFormat(), envelope.GetContent())
 	if err == nil {
 		err = embed(m, read.Message)

@@ -38,6 +38,7 @@ type exchange struct {
 	refusal  error // what every call is refused with
 	accepted []*exchangev1.AcceptedPacket
 	waiting  map[uint64]uint32 // attempts by sequence
+	dead     map[uint64]*exchangev1.DeadLetter
 	pulls    []*exchangev1.PullRequest
 	metadata []metadata.MD
 	hold     chan struct{} // Submit and Pull wait for it, where set
@@ -206,7 +207,7 @@ func startExchange(t testing.TB, codec *packet.Codec) (*exchange, *grpc.ClientCo
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &exchange{codec: codec, rules: rules, waiting: map[uint64]uint32{}}
+	e := &exchange{codec: codec, rules: rules, waiting: map[uint64]uint32{}, dead: map[uint64]*exchangev1.DeadLetter{}}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(64 << 20))
 	exchangev1.RegisterExchangeServiceServer(server, e)
 	ledgerv1.RegisterLedgerServiceServer(server, ledger{})

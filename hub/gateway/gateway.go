@@ -36,15 +36,24 @@
 // Under /v1 are the ExchangeService and the LedgerService as their .proto annotations
 // say, in Protobuf's JSON; unknown members are refused, and errors are problem details
 // (RFC 9457), in both languages, with every member of the body that cannot be read and
-// its place. There a packet has three addresses, and the ledger has three:
+// its place. There a packet has four addresses, and the ledger has three:
 //
 //	GET /v1/packets/{sequence}           the accepted packet with its envelope, JSON
 //	GET /v1/packets/{sequence}/content   the document itself: official XML or JSON as
-//	                                     Accept names one, else the sender's own bytes
+//	                                     Accept names one, else the sender's own bytes;
+//	                                     a large packet only as its sender wrote it
 //	GET /v1/packets/{sequence}/receipt   the signed receipt and what it states, for its sender
+//	GET /v1/packets/{sequence}/deliveries   how far it has got with each recipient, for its sender
 //	GET /v1/ledger/checkpoint            the latest checkpoint
 //	GET /v1/ledger/consistency?fromSize=1&toSize=2   the proof that one ledger begins with another
 //	GET /v1/ledger/inclusion?sequence=1&size=2       the proof that a statement is in a ledger
+//
+// What cannot be handled is rejected there, with a reason, and is delivered again
+// later; what was given up waits as a dead letter until it is settled:
+//
+//	POST /v1/deliveries:reject     {"rejections":[{"sequence":"1","reason":"...","final":false}]}
+//	GET  /v1/dead-letters?after=0&limit=100
+//	POST /v1/dead-letters:settle   {"redeliver":["1"],"discard":["2"]}
 //
 // A caller that asks the first for XML is given the second, under its name in
 // Content-Location, so that following Location works for systems that only read
@@ -89,7 +98,7 @@ const callWithin = 90 * time.Second
 
 // Config is what a gateway is made of. Conn, Codec and Caller are required.
 type Config struct {
-	// Conn leads to an ExchangeService and a LedgerService.
+	// Conn leads to an ExchangeService, a TransferService and a LedgerService.
 	Conn grpc.ClientConnInterface
 	// Codec reads deliveries and writes answers.
 	Codec *packet.Codec
@@ -132,6 +141,7 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	g := &gateway{
 		exchange: exchangev1.NewExchangeServiceClient(edgeConn{cfg.Conn}),
+		transfer: exchangev1.NewTransferServiceClient(cfg.Conn),
 		codec:    cfg.Codec,
 		caller:   cfg.Caller,
 		logger:   cfg.Logger,
@@ -153,6 +163,7 @@ func New(cfg Config) (http.Handler, error) {
 
 type gateway struct {
 	exchange exchangev1.ExchangeServiceClient
+	transfer exchangev1.TransferServiceClient
 	codec    *packet.Codec
 	caller   func(*http.Request) (context.Context, error)
 	logger   *slog.Logger

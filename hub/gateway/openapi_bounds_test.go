@@ -85,7 +85,7 @@ func statedBounds(t testing.TB) map[string]any {
 	for name, p := range document.Components.Parameters {
 		boundsOf(name, p.Schema, found)
 	}
-	for _, name := range []string{"lienthong.exchange.v1.Envelope", "lienthong.exchange.v1.PullRequest", "lienthong.exchange.v1.AcknowledgeRequest", "MAcknowledge"} {
+	for _, name := range []string{"lienthong.exchange.v1.Envelope", "lienthong.exchange.v1.PullRequest", "lienthong.exchange.v1.AcknowledgeRequest", "MAcknowledge", "lienthong.exchange.v1.RejectRequest", "lienthong.exchange.v1.Rejection", "lienthong.exchange.v1.SettleDeadLettersRequest"} {
 		boundsOf(name[strings.LastIndexByte(name, '.')+1:], document.Components.Schemas[name], found)
 	}
 	return found
@@ -96,7 +96,7 @@ func boundsOf(at string, schema any, found map[string]any) {
 	members, _ := schema.(map[string]any)
 	for keyword, value := range members {
 		switch keyword {
-		case "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "uniqueItems", "enum", "required", "additionalProperties":
+		case "minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "pattern", "uniqueItems", "enum", "required", "oneOf", "additionalProperties":
 			found[at+" "+keyword] = value
 		case "items":
 			boundsOf(at+"[]", value, found)
@@ -117,6 +117,7 @@ func numberSends(e *edge) sends {
 	all := envelopeSends(e)
 	maps.Copy(all, beside(e))
 	maps.Copy(all, ledgerSends(e))
+	maps.Copy(all, deadLetterSends(e))
 	pull := func(name string) func(string) answer {
 		return func(n string) answer { return e.post("/v1/deliveries:pull", jsonType, `{"`+name+`":`+n+`}`) }
 	}
@@ -153,7 +154,6 @@ func envelopeSends(e *edge) sends {
 	}
 	return sends{
 		"Envelope.id minLength": id, "Envelope.id maxLength": id,
-		"Envelope.content minLength": func(n string) answer { return envelope(`"id":"c","content":"` + long(n) + `"`) },
 		"Envelope.onBehalfOf maxLength": func(n string) answer {
 			return envelope(`"content":"e30=","id":"o` + n + `","onBehalfOf":"` + long(n) + `"`)
 		},
@@ -288,6 +288,7 @@ func (w words) hold(t *testing.T, at string, stated any) {
 }
 
 const (
+	uploaded     = `,"upload":{"size":"1","sha256":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}`
 	mostSequence = "18446744073709551615"
 	overSequence = "18446744073709551616"
 )
@@ -320,7 +321,8 @@ func wordSends(e *edge) map[string]words {
 		"Envelope.type enum":                      {with("/v1/packets", `{"id":"t","type":"%[1]s","format":1,"content":"e30="}`), []string{"PACKET_TYPE_DOSSIER", "PACKET_TYPE_PROGRESS", "PACKET_TYPE_SURVEY", "PACKET_TYPE_STATISTIC"}, []string{"PACKET_TYPE_UNSPECIFIED", "x"}},
 		"Envelope.format enum":                    {with("/v1/packets", `{"id":"f","type":1,"format":"%s","content":"e30="}`), formats, []string{"FORMAT_UNSPECIFIED", "x"}},
 		"Envelope.recipients uniqueItems":         {with("/v1/packets", `{"id":"u","type":1,"format":1,"content":"e30=","recipients":[%s]}`), []string{`"a","b"`}, []string{`"a","a"`}},
-		"Envelope required":                       {with("/v1/packets", "{%s}"), []string{`"id":"n","type":1,"format":1,"content":"e30="`}, []string{`"type":1,"format":1,"content":"e30="`, `"id":"n","format":1,"content":"e30="`, `"id":"n","type":1,"content":"e30="`, `"id":"n","type":1,"format":1`}},
+		"Envelope required":                       {with("/v1/packets", "{%s}"), []string{`"id":"n","type":1,"format":1,"content":"e30="`}, []string{`"type":1,"format":1,"content":"e30="`, `"id":"n","format":1,"content":"e30="`, `"id":"n","type":1,"content":"e30="`}},
+		"Envelope oneOf":                          {with("/v1/packets", `{"type":1,"format":1,"id":"%s}`), []string{`e1","content":"e30="`, `e2"` + uploaded}, []string{`e3"`, `e4","content":""`, `e5","content":"e30="` + uploaded}},
 		"Envelope additionalProperties":           {with("/v1/packets", envelope), []string{`"type":1,"format":1`}, []string{`"type":1,"format":1,"x":1`}},
 		"PullRequest additionalProperties":        {with("/v1/deliveries:pull", "{%s}"), []string{""}, unknown},
 		"AcknowledgeRequest additionalProperties": {with("/v1/deliveries:acknowledge", `{"sequences":["1"]%s}`), []string{""}, []string{`,"x":1`}},
@@ -335,6 +337,7 @@ func wordSends(e *edge) map[string]words {
 		"/schema/lienthong.xsd?mode enum":         {at("/schema/lienthong.xsd?mode=%s"), []string{"strict", "structure"}, []string{"x", ""}},
 		"/schema/lienthong.xsd?type enum":         {at("/schema/lienthong.xsd?type=%s"), []string{"dossier", "progress", "survey", "statistic"}, []string{"x", ""}},
 	}
+	maps.Copy(all, deadLetterWords(e, sequences, numbered))
 	for name, form := range ledgerQueries() {
 		all[name+" pattern"] = words{func(value string) answer { return e.get(form + value) }, sequences, append([]string{"07"}, numbered...)}
 	}

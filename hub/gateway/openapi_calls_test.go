@@ -111,6 +111,8 @@ func TestCallsAndAnswersAreAsOpenAPISays(t *testing.T) {
 		get("/Delivery/Pull?max=2&wait=0"), post("/Delivery/Acknowledge", `{"DeliveryId":["1"]}`),
 		post("/v1/deliveries:pull", `{"max":2}`), post("/v1/deliveries:pull", "{}"), post("/v1/deliveries:acknowledge", `{"sequences":["2",3]}`),
 		post("/v1/packets", envelopeJSON(surveyXML)),
+		post("/v1/deliveries:reject", `{"rejections":[{"sequence":"3","reason":"hỏng","final":true},{"sequence":4,"reason":"bận"}]}`), get("/v1/packets/3/deliveries"),
+		get("/v1/dead-letters"), get("/v1/dead-letters?after=2&limit=1"), post("/v1/dead-letters:settle", `{"redeliver":["3"],"discard":["9"]}`), post("/v1/dead-letters:settle", "{}"),
 		get("/openapi.json"), get("/schema/lienthong.xsd?mode=structure&type=survey"), get("/healthz"),
 	} {
 		s.call(e, w, http.StatusOK)
@@ -148,7 +150,8 @@ func TestRefusalsAreAsOpenAPISays(t *testing.T) {
 			post("/Vote/UpdateVote", surveyJSON, "X-LienThong-To", "\xff"), post("/Vote/UpdateVote?to=a&to=b", surveyJSON), post("/Vote/UpdateVote", `{"TotalVoted":"x"}`),
 			get("/Delivery/Pull?max=0"), get("/Delivery/Pull?wait=61"), get("/Delivery/Pull?max=%zz"),
 			post("/Delivery/Acknowledge", `{"DeliveryId":[]}`), post("/Delivery/Acknowledge", `{"DeliveryId":["0"]}`), post("/Delivery/Acknowledge", `{"DeliveryId":[`+ids+`]}`),
-			get("/v1/packets/x"), get("/v1/packets/0/receipt"), get("/v1/packets/1?format=x"),
+			get("/v1/packets/x"), get("/v1/packets/0/receipt"), get("/v1/packets/x/deliveries"), get("/v1/dead-letters?after=x"), get("/v1/dead-letters?limit=-1"),
+			post("/v1/deliveries:reject", `{"rejections":[{"sequence":"x"}]}`), post("/v1/dead-letters:settle", `{"redeliver":["-1"]}`), get("/v1/packets/1?format=x"),
 			post("/v1/packets", ""), post("/v1/packets", surveyXML), post("/v1/packets", `{"id":"a","sender":"x"}`), post("/v1/packets", `{"id":"a"}`),
 			post("/v1/packets", `{"id":"a","type":"PACKET_TYPE_STATISTIC","format":"FORMAT_JSON","content":"e30="}`), post("/v1/deliveries:pull", `{"max":"x"}`),
 			get("/schema/lienthong.xsd?mode=loose"), get("/schema/lienthong.xsd?%zz"),
@@ -156,7 +159,7 @@ func TestRefusalsAreAsOpenAPISays(t *testing.T) {
 		http.StatusForbidden: {
 			post("/Delivery/Acknowledge", `{"DeliveryId":["1"]}`, "Sec-Fetch-Site", "cross-site"), post("/v1/deliveries:pull", "{}", "Sec-Fetch-Site", "cross-site"),
 		},
-		http.StatusNotFound: {get("/v1/packets/99"), get("/v1/packets/99/content"), get("/v1/packets/99", "Accept", xmlType)},
+		http.StatusNotFound: {get("/v1/packets/99"), get("/v1/packets/99/deliveries"), get("/v1/packets/99/content"), get("/v1/packets/99", "Accept", xmlType)},
 		http.StatusConflict: {post("/Vote/UpdateVote", surveyJSON+" ", "Idempotency-Key", "used"), post("/v1/packets", strings.Replace(envelopeJSON(surveyXML), "rest-1", "used", 1))},
 		http.StatusRequestEntityTooLarge: {
 			post("/Vote/UpdateVote", large), post("/Delivery/Acknowledge", large), post("/v1/packets", large), post("/v1/deliveries:pull", large), post("/v1/deliveries:acknowledge", large),
@@ -186,7 +189,8 @@ func everyCall() []wire {
 	calls := []wire{
 		get("/Delivery/Pull"), post("/Delivery/Pull", ""), post("/Delivery/Acknowledge", `{"DeliveryId":["1"]}`), post("/v1/packets", envelopeJSON(surveyXML)),
 		post("/v1/deliveries:pull", "{}"), post("/v1/deliveries:acknowledge", `{"sequences":["1"]}`),
-		get("/v1/packets/1"), get("/v1/packets/1/content"), get("/v1/packets/1/receipt"),
+		get("/v1/packets/1"), get("/v1/packets/1/content"), get("/v1/packets/1/receipt"), get("/v1/packets/1/deliveries"), get("/v1/dead-letters"),
+		post("/v1/deliveries:reject", `{"rejections":[{"sequence":"1","reason":"x"}]}`), post("/v1/dead-letters:settle", `{"discard":["1"]}`),
 	}
 	for _, door := range doors() {
 		calls = append(calls, post(door.path, door.json))

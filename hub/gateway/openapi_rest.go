@@ -4,11 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strings"
 
-	"buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -24,8 +24,8 @@ func restTexts() map[protoreflect.Name]about {
 	return map[protoreflect.Name]about{
 		"Submit": {
 			vi: "Gửi một gói tin trong phong bì", en: "Submits a packet in its envelope",
-			more: bilingual("Gói tin nằm trong content, mã hóa Base64, cùng loại và định dạng. Trả về biên nhận có chữ ký; gửi lại cùng id và cùng nội dung thì nhận lại đúng biên nhận đó.",
-				"The packet is in content, in Base64, with its type and format. The answer is the signed receipt; the same id and content again give the same receipt."),
+			more: bilingual("Gói tin nằm trong content, mã hóa Base64, cùng loại và định dạng; hoặc trong upload, nếu đã tải lên trước qua gRPC. Trả về biên nhận có chữ ký; gửi lại cùng id và cùng nội dung thì nhận lại đúng biên nhận đó.",
+				"The packet is in content, in Base64, with its type and format; or in upload, where it was uploaded before by gRPC. The answer is the signed receipt; the same id and content again give the same receipt."),
 			headers: []string{"Location", "X-LienThong-Sequence", "X-LienThong-Envelope-Id"}, refuses: []int{http.StatusConflict},
 		},
 		"Pull": {
@@ -37,6 +37,29 @@ func restTexts() map[protoreflect.Name]about {
 			vi: "Xác nhận đã nhận", en: "Acknowledges deliveries",
 			more: bilingual("Theo số thứ tự của gói tin. Số không còn chờ nhận không phải là lỗi: được liệt kê trong notWaiting.",
 				"By the packets' sequences. One that was not waiting is no error: it is listed in notWaiting."),
+		},
+		"Reject": {
+			vi: "Báo không xử lý được gói tin", en: "Says that deliveries cannot be handled",
+			more: bilingual("Gói tin được gửi lại sau một khoảng thời gian, mỗi lần dài gấp đôi; sau số lần mà trục cho phép, hoặc ngay lập tức nếu final, gói tin vào danh sách không giao được. "+
+				"Các gói tin sau của cùng bên gửi và cùng hồ sơ chờ đến khi đó; gói tin khác không bị ảnh hưởng. Bên gửi xem được reason: không ghi dữ liệu cá nhân. Số không nằm trong tay bên gọi được liệt kê trong notWaiting.",
+				"Each is delivered again after a delay that doubles each time; after as many attempts as the hub allows, or at once where final, it becomes a dead letter. "+
+					"Later packets of the same sender and dossier wait until then; others do not. The sender sees the reason: no personal data. One that was not out with the caller is listed in notWaiting."),
+		},
+		"ListDeadLetters": {
+			vi: "Các gói tin không giao được của hệ thống đang gọi", en: "The dead letters of the caller",
+			more: bilingual("Theo số thứ tự, sau số after; mỗi lần tối đa limit, nếu không nêu là 100. Nội dung lấy tại /v1/packets/{sequence}.",
+				"By sequence, after the sequence after; at most limit, or 100. What they were is at /v1/packets/{sequence}."),
+		},
+		"SettleDeadLetters": {
+			vi: "Gửi lại hoặc bỏ các gói tin không giao được", en: "Delivers dead letters anew, or does away with them",
+			more: bilingual("redeliver: đưa trở lại hàng chờ, gửi lại từ đầu. discard: bỏ, như đã xác nhận. Số không phải gói tin không giao được của bên gọi được liệt kê trong notDead.",
+				"redeliver: back into the inbox, to be delivered anew. discard: done with, as if acknowledged. One that is no dead letter of the caller is listed in notDead."),
+		},
+		"GetDeliveryStatus": {
+			vi: "Tình trạng giao gói tin đến từng bên nhận, cho bên gửi", en: "How far a packet has got with each of its recipients, for its sender",
+			more: bilingual("STATE_WAITING: đang chờ; STATE_ACKNOWLEDGED: bên nhận đã xác nhận; STATE_DEAD: không giao được, reason là lý do của bên nhận.",
+				"STATE_WAITING: in the inbox, or on its way; STATE_ACKNOWLEDGED: the recipient has it; STATE_DEAD: given up, with the recipient's reason."),
+			refuses: []int{http.StatusNotFound},
 		},
 		"GetPacket": {
 			vi: "Gói tin đã tiếp nhận và phong bì của nó; gọi với Accept là XML thì được chính văn bản", en: "The accepted packet with its envelope; the document itself where Accept is XML",
@@ -211,8 +234,9 @@ func (d *openAPI) message(m protoreflect.MessageDescriptor) (map[string]any, err
 	if _, ok := d.Components.Schemas[name]; ok {
 		return reference, nil
 	}
-	if proto.HasExtension(m.Options(), validate.E_Message) {
-		return nil, fmt.Errorf("%s: no JSON schema for rules of a whole message", name)
+	whole, err := wholeRules(m)
+	if err != nil {
+		return nil, err
 	}
 	d.Components.Schemas[name] = nil // it may hold itself
 	members, required := map[string]any{}, []string{}
@@ -228,6 +252,7 @@ func (d *openAPI) message(m protoreflect.MessageDescriptor) (map[string]any, err
 		}
 	}
 	schema := map[string]any{"type": "object", "properties": members, "additionalProperties": false}
+	maps.Copy(schema, whole)
 	if len(required) > 0 {
 		schema["required"] = required
 	}

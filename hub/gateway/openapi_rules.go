@@ -46,6 +46,24 @@ func constrain(schema map[string]any, rules *validate.FieldRules) error {
 	return err
 }
 
+// wholeRules returns what the rules of a whole message demand, of which there is one:
+// that an envelope has either content or upload.
+func wholeRules(m protoreflect.MessageDescriptor) (map[string]any, error) {
+	rules, _ := proto.GetExtension(m.Options(), validate.E_Message).(*validate.MessageRules)
+	if rules == nil {
+		return nil, nil
+	}
+	if cel := rules.GetCel(); len(cel) != 1 || cel[0].GetId() != "envelope.content" || len(rules.GetOneof())+len(rules.GetCelExpression()) > 0 {
+		return nil, fmt.Errorf("%s: no JSON schema for rules of a whole message", m.FullName())
+	}
+	has := func(name string, schema map[string]any) map[string]any {
+		return map[string]any{"required": []string{name}, "properties": map[string]any{name: schema}}
+	}
+	return map[string]any{"oneOf": []any{
+		has("content", map[string]any{"type": "string", "minLength": 1}), has("upload", map[string]any{"type": "object"}),
+	}}, nil
+}
+
 // state says one rule in a schema.
 func state(schema map[string]any, rule string, value protoreflect.Value) error {
 	switch rule {
@@ -57,6 +75,9 @@ func state(schema map[string]any, rule string, value protoreflect.Value) error {
 		schema["pattern"] = value.String()
 	case "bytes.min_len": // in Base64, which may come without padding
 		schema["minLength"] = base64.RawStdEncoding.EncodedLen(int(value.Uint())) //nolint:gosec // a length
+	case "bytes.len": // in Base64, with padding or without
+		schema["minLength"] = base64.RawStdEncoding.EncodedLen(int(value.Uint())) //nolint:gosec // a length
+		schema["maxLength"] = base64.StdEncoding.EncodedLen(int(value.Uint()))    //nolint:gosec // a length
 	case "repeated.min_items":
 		schema["minItems"] = value.Uint()
 	case "repeated.max_items":

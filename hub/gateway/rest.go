@@ -31,6 +31,7 @@ const (
 	contentSuffix = "/content"
 	contentRoute  = packetsRoot + "{sequence}" + contentSuffix
 	ledgerRoot    = "/v1/ledger/"
+	deadLetters   = "/v1/dead-letters"
 )
 
 // rest is the API that the .proto annotations describe, on grpc-gateway.
@@ -229,10 +230,20 @@ func (g *gateway) content(ctx context.Context, c *call, sequence string) error {
 	if mediaType == "" {
 		mediaType = typeOf(accepted.GetEnvelope().GetFormat())
 	}
+	var large *download
+	if accepted.GetEnvelope().GetUpload() != nil {
+		if large, err = g.open(ctx, accepted); err != nil {
+			return err
+		}
+		defer large.close()
+	}
 	h := c.w.Header()
 	h.Set("Vary", "Accept")
 	h.Set("X-LienThong-Sequence", sequence)
 	h.Set("X-LienThong-Envelope-Id", accepted.GetEnvelope().GetId())
+	if large != nil {
+		return large.send(c, mediaType)
+	}
 	c.send(http.StatusOK, mediaType, accepted.GetEnvelope().GetContent())
 	return nil
 }

@@ -23,34 +23,24 @@ func (l *Ledger) SealGroup(first uint64, leaves [][]byte) (*Prover, error) {
 		return nil, err
 	}
 	root := t[len(t)-1]
-	text := fmt.Sprintf("%s\n%s\n%d\n%d\n%s\n", groupHeader, l.hub, first, len(leaves), base64.StdEncoding.EncodeToString(root[:]))
-	signed, err := note.Sign(&note.Note{Text: text}, l.signer)
+	signed, err := note.Sign(&note.Note{Text: groupText(l.hub, first, len(leaves), root)}, l.signer)
 	if err != nil {
 		return nil, fmt.Errorf("sign group: %w", err)
 	}
-	p := &Prover{leaves: leaves, note: signed, tree: t}
-	p.paths = make([][]byte, 0, len(leaves)*p.depth())
-	return p, nil
+	return &Prover{leaves: leaves, note: signed, tree: t}, nil
 }
 
-// Seal signs a group whose leaves follow each other from the first sequence.
-func (l *Ledger) Seal(first uint64, leaves [][]byte) ([]byte, error) {
-	p, err := l.SealGroup(first, leaves)
-	if err != nil {
-		return nil, err
-	}
-	return p.Note(), nil
+// groupText is what the note of a group says.
+func groupText(hub string, first uint64, leaves int, root tlog.Hash) string {
+	return fmt.Sprintf("%s\n%s\n%d\n%d\n%s\n", groupHeader, hub, first, leaves, base64.StdEncoding.EncodeToString(root[:]))
 }
 
-// Prover makes receipts for the leaves of one group. It is for one goroutine; its
+// Prover makes receipts for the leaves of one group. It may be used concurrently; its
 // receipts share memory with it and are not to be written to.
 type Prover struct {
 	leaves [][]byte
 	note   []byte
 	tree   tree
-	// paths holds the paths of receipts one after the other: one allocation for all of
-	// a group that was just sealed.
-	paths [][]byte
 }
 
 // NewProver returns a Prover for a group that was sealed before.
@@ -78,16 +68,24 @@ func (p *Prover) Receipt(index int) (*exchangev1.Receipt, error) {
 	}, nil
 }
 
+// Run returns the receipts of count leaves that follow each other from an index.
+func (p *Prover) Run(index, count int) (*exchangev1.ReceiptRun, error) {
+	if index < 0 || count < 1 || index+count > len(p.leaves) {
+		return nil, fmt.Errorf("receipts %d to %d of a group of %d", index, index+count-1, len(p.leaves))
+	}
+	return &exchangev1.ReceiptRun{
+		Group:  p.note,
+		Index:  uint32(index), //nolint:gosec // checked above
+		Leaves: p.leaves[index : index+count],
+		Proof:  p.tree.beside(len(p.leaves), index, index+count),
+	}, nil
+}
+
 // depth is the length of the longest path.
 func (p *Prover) depth() int { return bits.Len(uint(len(p.leaves) - 1)) }
 
 func (p *Prover) path(index int) [][]byte {
-	if cap(p.paths)-len(p.paths) < p.depth() {
-		p.paths = make([][]byte, 0, p.depth())
-	}
-	start := len(p.paths)
-	p.paths = p.tree.appendPath(p.paths, len(p.leaves), index)
-	return p.paths[start:len(p.paths):len(p.paths)]
+	return p.tree.appendPath(make([][]byte, 0, p.depth()), len(p.leaves), index)
 }
 
 // tree is the Merkle tree of a group in one array: the hashes of the leaves, then
@@ -114,6 +112,22 @@ func newTree(leaves [][]byte) (tree, error) {
 		}
 	}
 	return t, nil
+}
+
+// beside returns the hashes that are needed beside the leaves from one index to before
+// another to get to the root, row by row, the left one first.
+func (t tree) beside(leaves, from, to int) [][]byte {
+	var proof [][]byte
+	for row, width := 0, leaves; width > 1; row, width = row+width, (width+1)/2 {
+		if from%2 == 1 {
+			proof = append(proof, t[row+from-1][:])
+		}
+		if to%2 == 1 && to < width {
+			proof = append(proof, t[row+to][:])
+		}
+		from, to = from/2, (to+1)/2
+	}
+	return proof
 }
 
 // appendPath appends the hashes beside the way from a leaf up to the root.

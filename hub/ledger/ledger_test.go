@@ -30,10 +30,11 @@ func TestReceiptsProveTheirLeaves(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		leaves := rapid.SliceOfN(rapid.SliceOfN(rapid.Byte(), 0, 40), 1, 40).Draw(rt, "leaves")
 		first := rapid.Uint64Range(1, 1<<40).Draw(rt, "first")
-		signed, err := l.Seal(first, leaves)
+		sealed, err := l.SealGroup(first, leaves)
 		if err != nil {
 			rt.Fatal(err)
 		}
+		signed := sealed.Note()
 		opened, err := note.Open(signed, note.VerifierList(verifier))
 		if err != nil {
 			rt.Fatalf("note does not verify: %v", err)

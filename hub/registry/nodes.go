@@ -92,10 +92,10 @@ func (r *Registry) IssueToken(ctx context.Context, req *registryv1.IssueTokenReq
 	return &registryv1.IssueTokenResponse{Node: node, Token: token.text, TokenExpiresAt: token.stored.GetExpiresAt()}, nil
 }
 
-// UpdateNode changes what the request gives: the description, and whether the
-// node's packets are read strictly, which counts from its next packet, in streams
-// that are open too. What it does not give stays as it is. A node in any state can
-// be changed. Errors: INVALID_ARGUMENT, NOT_FOUND.
+// UpdateNode changes what the request gives: the description, whether the node's
+// packets are read strictly, and its quota; these count from its next packet, in
+// streams that are open too. What it does not give stays as it is. A node in any state
+// can be changed. Errors: INVALID_ARGUMENT, NOT_FOUND.
 func (r *Registry) UpdateNode(ctx context.Context, req *registryv1.UpdateNodeRequest) (*registryv1.UpdateNodeResponse, error) {
 	var wrong violations
 	_, identity, _ := wrong.node("id", req.GetId())
@@ -111,18 +111,20 @@ func (r *Registry) UpdateNode(ctx context.Context, req *registryv1.UpdateNodeReq
 		if req.Strict != nil {
 			node.Strict = req.GetStrict()
 		}
+		updateQuota(node, req)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &registryv1.UpdateNodeResponse{Node: node, HubStrict: r.cfg.StrictHub}, nil
+	return &registryv1.UpdateNodeResponse{Node: node, HubStrict: r.cfg.StrictHub, HubQuota: r.cfg.Quota.message()}, nil
 }
 
-// ListNodes returns all nodes by id, and whether the hub itself reads strictly.
+// ListNodes returns all nodes by id, and what the hub itself says: whether it reads
+// strictly, and the quota of nodes that have none of their own.
 func (r *Registry) ListNodes(context.Context, *registryv1.ListNodesRequest) (*registryv1.ListNodesResponse, error) {
 	return &registryv1.ListNodesResponse{
-		Nodes: sorted(r.current.Load().nodes, (*registryv1.Node).GetId), HubStrict: r.cfg.StrictHub,
+		Nodes: sorted(r.current.Load().nodes, (*registryv1.Node).GetId), HubStrict: r.cfg.StrictHub, HubQuota: r.cfg.Quota.message(),
 	}, nil
 }
 

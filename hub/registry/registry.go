@@ -60,6 +60,8 @@ type Config struct {
 	// StrictHub says that the hub reads the packets of every node strictly, whatever is
 	// set of a node; administrators are told.
 	StrictHub bool
+	// Quota holds for nodes of which nothing else is set.
+	Quota Quota
 	// TokenValidity is how long a token can be used; default 72 hours.
 	TokenValidity time.Duration
 	// CertificateValidity defaults to certs.DefaultNodeValidity.

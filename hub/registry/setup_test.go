@@ -98,6 +98,7 @@ type hub struct {
 	authority *certs.Authority
 	clock     *clock
 	ended     *ends
+	quota     registry.Quota // of nodes that have none of their own
 }
 
 func newHub(t *testing.T) *hub {
@@ -133,7 +134,7 @@ func (h *hub) open() {
 func (h *hub) on(kept registry.Store) *registry.Registry {
 	h.t.Helper()
 	r, err := registry.Open(context.Background(), registry.Config{
-		Store: kept, Issuer: h.authority, Address: "hub.test:8443", LedgerKey: "hub+key",
+		Store: kept, Issuer: h.authority, Address: "hub.test:8443", LedgerKey: "hub+key", Quota: h.quota,
 		Ended: h.ended.add, Clock: h.clock.Now, Random: rand.Reader, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

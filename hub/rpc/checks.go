@@ -139,7 +139,9 @@ func (s *Server) begin(ctx context.Context, method string, stream bool) (context
 		ctx = WithCaller(ctx, identity)
 	}
 	ctx, end := context.WithCancelCause(ctx)
-	leaveSessions, err := s.sessions.enter(identity.String(), liveCall{end: end, stream: stream})
+	call := &liveCall{caller: identity.String(), sessions: s.sessions, end: end, stream: stream}
+	ctx = context.WithValue(ctx, callKey{}, call)
+	leaveSessions, err := s.sessions.enter(call)
 	if err != nil {
 		end(nil)
 		return ctx, nil, err
@@ -168,12 +170,15 @@ func (s *Server) endAtExpiry(identity certs.Identity, end context.CancelCauseFun
 	return func() { timer.Stop() }
 }
 
-// tap refuses strangers, and who is not welcome any more, before anything of their
-// messages is read.
+// tap refuses strangers, who is not welcome any more, and who has too many calls under
+// way, before anything of their messages is read.
 func (s *Server) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	identity, known, err := s.identify(ctx, info.FullMethodName)
 	if err == nil && known {
 		err = s.admit(identity, info.FullMethodName)
+	}
+	if err == nil && known {
+		err = s.arrivals.enter(ctx, identity.String(), info.FullMethodName)
 	}
 	if err != nil {
 		return ctx, s.finish(ctx, info.FullMethodName, s.cfg.Clock(), err)
@@ -237,6 +242,9 @@ func unauthenticated(err error) error {
 }
 
 func (s *Server) validate(message proto.Message, options ...protovalidate.ValidationOption) error {
+	if leftUnread(message) {
+		return errTooManyFields()
+	}
 	err := s.cfg.Validator.Validate(message, options...)
 	var invalid *protovalidate.ValidationError
 	switch {

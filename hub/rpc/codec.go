@@ -1,13 +1,17 @@
 package rpc
 
 import (
+	"bytes"
 	"fmt"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/lienthong/lienthong/hub/fault"
 )
 
 // maxFields bounds the fields and list members of one message, its inner
@@ -20,7 +24,9 @@ type boundedCodec struct{ encoding.CodecV2 }
 
 func newCodec() encoding.CodecV2 { return boundedCodec{encoding.GetCodecV2("proto")} }
 
-// Unmarshal implements encoding.CodecV2. It counts before anything is allocated.
+// Unmarshal implements encoding.CodecV2. It counts before anything is allocated. A
+// message of too many fields is left unread, and marked: of an error here, gRPC would
+// make one of the hub, and clients would send the message again.
 func (c boundedCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	message, ok := v.(proto.Message)
 	if !ok {
@@ -34,9 +40,28 @@ func (c boundedCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	left := maxFields
 	countFields(content.ReadOnlyData(), message.ProtoReflect().Descriptor(), &left)
 	if left < 0 {
-		return fmt.Errorf("more than %d fields and list members in one message; send several smaller ones", maxFields)
+		proto.Reset(message)
+		message.ProtoReflect().SetUnknown(unread())
+		return nil
 	}
 	return c.CodecV2.Unmarshal(mem.BufferSlice{content}, v)
+}
+
+// unread marks a message that was not read. The number of its field is one that no
+// .proto file may use.
+func unread() []byte {
+	return protowire.AppendVarint(protowire.AppendTag(nil, protowire.FirstReservedNumber, protowire.VarintType), 1)
+}
+
+func leftUnread(message proto.Message) bool {
+	unknown := message.ProtoReflect().GetUnknown()
+	return len(unknown) > 0 && bytes.Equal(unknown, unread())
+}
+
+func errTooManyFields() error {
+	return fault.New(codes.InvalidArgument, "too_many_fields",
+		fmt.Sprintf("a message has more than %d fields and list members; send several smaller ones", maxFields),
+		fmt.Sprintf("thông điệp có hơn %d trường và phần tử; hãy chia thành nhiều thông điệp nhỏ hơn", maxFields))
 }
 
 // countFields takes the fields of a message off left, until it is negative. What

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/fullstorydev/grpchan/inprocgrpc"
 	"google.golang.org/grpc/credentials"
@@ -47,23 +48,24 @@ type verified struct {
 // on it answer for the result: a dropped handshake would tell the client nothing.
 type transport struct {
 	credentials.TransportCredentials
-	verifier  Verifier
-	welcome   func(certs.Identity) error
-	strangers *strangers
+	verifier   Verifier
+	welcome    func(certs.Identity) error
+	strangers  *strangers
+	handshakes *handshakes
 }
 
-func newCredentials(cfg Config) credentials.TransportCredentials {
+func newCredentials(cfg Config, paced *handshakes) credentials.TransportCredentials {
 	return transport{
 		TransportCredentials: credentials.NewTLS(cfg.TLS), verifier: cfg.Verifier, welcome: cfg.Authenticate,
-		strangers: newStrangers(cfg.Logger),
+		strangers: newStrangers(cfg.Logger), handshakes: paced,
 	}
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (t transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, info, err := t.TransportCredentials.ServerHandshake(raw)
+	conn, info, err := t.handshake(raw)
 	if err != nil {
-		return nil, nil, fmt.Errorf("handshake: %w", err)
+		return nil, nil, fmt.Errorf("handshake: %w", errors.Join(err, raw.Close()))
 	}
 	tlsInfo, ok := info.(credentials.TLSInfo)
 	if !ok {
@@ -79,6 +81,23 @@ func (t transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 		return nil, nil, errors.Join(fmt.Errorf("handshake: %w", err), conn.Close())
 	}
 	return bounded, v, nil
+}
+
+// handshake makes a handshake when it is its turn.
+func (t transport) handshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	leave, err := t.handshakes.enter(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
+	if err := raw.SetDeadline(time.Now().Add(handshakeWithin)); err != nil {
+		return nil, nil, err //nolint:wrapcheck // by the caller
+	}
+	conn, info, err := t.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err //nolint:wrapcheck // by the caller
+	}
+	return conn, info, raw.SetDeadline(time.Now().Add(connectWithin)) //nolint:wrapcheck // by the caller
 }
 
 // Clone implements credentials.TransportCredentials.

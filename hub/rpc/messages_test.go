@@ -240,3 +240,33 @@ func TestWhatIsToldToWhom(t *testing.T) {
 		}
 	}
 }
+
+// A message of more fields than are read is refused as the caller's mistake, in calls
+// and in streams: nobody is to send it again.
+func TestTooManyFieldsAreTheCallersMistake(t *testing.T) {
+	t.Parallel()
+	d := open(t, &services{receive: func(stream exchangev1.ExchangeService_ReceiveServer) error {
+		_, err := stream.Recv()
+		return err
+	}}, func(c *rpc.Config) { c.MaxMessageBytes = 2 << 20 })
+	node := d.node("H41/motcua")
+	many := make([]uint64, 1<<18+1)
+	for i := range many {
+		many[i] = uint64(i) + 1
+	}
+	_, unary := node.Acknowledge(t.Context(), &exchangev1.AcknowledgeRequest{Sequences: many})
+	stream, err := node.Receive(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&exchangev1.ReceiveRequest{Acknowledge: many}); err != nil {
+		t.Fatal(err)
+	}
+	_, streamed := stream.Recv()
+	for _, err := range []error{unary, streamed} {
+		wantRefused(t, err, codes.InvalidArgument, "too_many_fields")
+		if told := fault.From(err); told.RetryAfter != 0 || told.VI == told.EN || !strings.Contains(told.EN, "262144") {
+			t.Errorf("it is told as %q, %q, try again after %v", told.EN, told.VI, told.RetryAfter)
+		}
+	}
+}

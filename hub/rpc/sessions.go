@@ -12,40 +12,55 @@ import (
 	"github.com/lienthong/lienthong/hub/fault"
 )
 
-// maxCalls bounds the calls of one caller that are under way.
+// maxCalls bounds the calls of one caller that are under way, those of the HTTP edge
+// included.
 const maxCalls = 1000
 
 // sessions holds the calls under way by caller, so that a node's can be ended.
 type sessions struct {
 	mu      sync.Mutex
 	last    uint64
-	calls   map[string]map[uint64]liveCall
-	ended   error          // set once the server stops: no stream begins after
-	streams sync.WaitGroup // handlers of streams; added to under mu, before ended
+	calls   map[string]map[uint64]*liveCall
+	ended   func(caller string) error // set once the server stops: no stream begins after
+	streams sync.WaitGroup            // handlers of streams; added to under mu, before ended
 }
 
 type liveCall struct {
-	end    context.CancelCauseFunc
-	stream bool
+	caller   string
+	sessions *sessions
+	end      context.CancelCauseFunc
+	stream   bool
+	warning  context.CancelCauseFunc // nil where the handler has not asked; under sessions.mu
 }
 
-func newSessions() *sessions { return &sessions{calls: map[string]map[uint64]liveCall{}} }
+// warn has a handler told that the server stops, at once where it does already.
+func (c *liveCall) warn(warning context.CancelCauseFunc) {
+	c.sessions.mu.Lock()
+	defer c.sessions.mu.Unlock()
+	c.warning = warning
+	if c.sessions.ended != nil {
+		warning(c.sessions.ended(c.caller))
+	}
+}
+
+func newSessions() *sessions { return &sessions{calls: map[string]map[uint64]*liveCall{}} }
 
 // enter admits a call until leave is called. The error is a *fault.Error.
-func (s *sessions) enter(caller string, call liveCall) (leave func(), err error) {
+func (s *sessions) enter(call *liveCall) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	caller := call.caller
 	if call.stream && s.ended != nil {
-		return nil, s.ended
+		return nil, s.ended(caller)
 	}
 	// Strangers share one name; it is their connections that are bounded.
 	if caller != "" && len(s.calls[caller]) >= maxCalls {
-		return nil, errTooManyCalls()
+		return nil, errTooManyCalls(maxCalls)
 	}
 	s.last++
 	id := s.last
 	if s.calls[caller] == nil {
-		s.calls[caller] = map[uint64]liveCall{}
+		s.calls[caller] = map[uint64]*liveCall{}
 	}
 	s.calls[caller][id] = call
 	if call.stream {
@@ -75,15 +90,33 @@ func (s *sessions) end(caller string, cause error) {
 	}
 }
 
-// endStreams ends all streams; other calls may finish.
-func (s *sessions) endStreams(cause error) {
+// stop tells the handlers that have asked that the server stops, and ends the streams
+// of others; other calls may finish. Why is what a caller is told, of so many.
+func (s *sessions) stop(why func(caller string, connected int) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ended = cause
-	for _, calls := range s.calls {
+	connected := len(s.calls)
+	s.ended = func(caller string) error { return why(caller, connected) }
+	for caller, calls := range s.calls {
+		for _, call := range calls {
+			switch {
+			case call.warning != nil:
+				call.warning(s.ended(caller))
+			case call.stream:
+				call.end(s.ended(caller))
+			}
+		}
+	}
+}
+
+// endStreams ends, once stop was called, the streams that are left.
+func (s *sessions) endStreams() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for caller, calls := range s.calls {
 		for _, call := range calls {
 			if call.stream {
-				call.end(cause)
+				call.end(s.ended(caller))
 			}
 		}
 	}
@@ -98,12 +131,14 @@ func endedBy(ctx context.Context) error {
 	return nil
 }
 
-func errShuttingDown() error {
-	return fault.New(codes.Unavailable, "shutting_down", "the hub is shutting down; connect again", "trục liên thông đang dừng; vui lòng kết nối lại").After(time.Second)
+func errTooManyCalls(most int) error {
+	return fault.New(codes.ResourceExhausted, "too_many_calls",
+		fmt.Sprintf("%d calls of this node are under way; let some end first", most),
+		fmt.Sprintf("hệ thống này có %d lời gọi đang thực hiện; hãy chờ một số lời gọi kết thúc", most)).After(time.Second)
 }
 
-func errTooManyCalls() error {
-	return fault.New(codes.ResourceExhausted, "too_many_calls",
-		fmt.Sprintf("%d calls of this node are under way; let some end first", maxCalls),
-		fmt.Sprintf("hệ thống này có %d lời gọi đang thực hiện; hãy chờ một số lời gọi kết thúc", maxCalls)).After(time.Second)
+func errTooManyStreams() error {
+	return fault.New(codes.ResourceExhausted, "too_many_streams",
+		fmt.Sprintf("%d streams of this node are open; let some end first", maxStreams),
+		fmt.Sprintf("hệ thống này đang mở %d luồng; hãy chờ một số luồng kết thúc", maxStreams)).After(time.Second)
 }

@@ -101,34 +101,102 @@ func TestSuspensionEndsCallsUnderWay(t *testing.T) {
 	}
 }
 
+// What a node has under way is bounded, streams and other calls by themselves, over
+// however many connections; it is told so before its message is read. Other nodes are
+// not concerned.
 func TestOneNodeHasABoundedNumberOfCalls(t *testing.T) {
 	t.Parallel()
-	const limit = 1000
-	begun := make(chan struct{}, limit)
-	d := open(t, &services{receive: func(stream exchangev1.ExchangeService_ReceiveServer) error {
-		begun <- struct{}{}
-		return untilDone(stream)
-	}})
+	for _, tc := range []struct {
+		name, reason string
+		limit        int
+		open         func(ctx context.Context, node exchangev1.ExchangeServiceClient) error
+		other        func(ctx context.Context, node exchangev1.ExchangeServiceClient) error
+	}{
+		{"streams", "too_many_streams", 96, receiveOnce, pullOnce},
+		{"calls", "too_many_calls", 64, pullOnce, receiveOnce},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			boundedCalls(t, tc.limit, tc.reason, tc.open, tc.other)
+		})
+	}
+}
+
+// receiveOnce has a stream under way until its handler ends it.
+func receiveOnce(ctx context.Context, node exchangev1.ExchangeServiceClient) error {
+	stream, err := node.Receive(ctx)
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func pullOnce(ctx context.Context, node exchangev1.ExchangeServiceClient) error {
+	_, err := node.Pull(ctx, &exchangev1.PullRequest{})
+	return err
+}
+
+type calling func(ctx context.Context, node exchangev1.ExchangeServiceClient) error
+
+func boundedCalls(t *testing.T, limit int, reason string, open, other calling) {
+	t.Helper()
+	d, begun, finish := openCounting(t, limit)
 	own := issueNode(t, d.authority, "H41/motcua")
-	greedy := exchangev1.NewExchangeServiceClient(d.dial(own))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	greedy := []exchangev1.ExchangeServiceClient{
+		exchangev1.NewExchangeServiceClient(d.dial(own)), exchangev1.NewExchangeServiceClient(d.dial(own)),
+	}
+	ended := make(chan error, limit)
+	for i := range limit {
+		go func() { ended <- open(t.Context(), greedy[i%2]) }()
+	}
 	for range limit {
-		if _, err := greedy.Receive(ctx); err != nil {
-			t.Fatal(err)
+		within(t, 10*time.Second, begun, "begin of a call")
+	}
+	for _, node := range greedy {
+		err := open(t.Context(), node)
+		wantRefused(t, err, codes.ResourceExhausted, reason)
+		if fault.From(err).RetryAfter <= 0 {
+			t.Error("the refusal does not say when to try again")
 		}
 	}
-	for range limit {
-		within(t, 10*time.Second, begun, "begin of a stream")
+	close(finish)
+	if err := other(t.Context(), greedy[0]); err != nil {
+		t.Errorf("a call of the other sort is refused: %v", err)
 	}
-	_, err := exchangev1.NewExchangeServiceClient(d.dial(own)).Pull(t.Context(), &exchangev1.PullRequest{})
-	wantRefused(t, err, codes.ResourceExhausted, "too_many_calls")
-	if fault.From(err).RetryAfter <= 0 {
-		t.Error("the refusal does not say when to try again")
-	}
-	if _, err := d.node("H42/motcua").Pull(t.Context(), &exchangev1.PullRequest{}); err != nil {
+	if err := open(t.Context(), d.node("H42/motcua")); err != nil {
 		t.Errorf("another node is refused, too: %v", err)
 	}
+	for range limit {
+		if err := within(t, 10*time.Second, ended, "end of a call"); err != nil {
+			t.Errorf("a call within the bound: %v", err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); open(t.Context(), greedy[0]) != nil; {
+		if time.Now().After(deadline) {
+			t.Fatal("room is not given back when calls end")
+		}
+	}
+}
+
+// openCounting is a door whose first handlers wait to be let go.
+func openCounting(t *testing.T, first int) (d *door, begun, finish chan struct{}) {
+	t.Helper()
+	begun, finish = make(chan struct{}, 4*first), make(chan struct{})
+	wait := func() error {
+		select {
+		case begun <- struct{}{}:
+		default:
+		}
+		<-finish
+		return nil
+	}
+	return open(t, &services{
+		pull:    func(context.Context) error { return wait() },
+		receive: func(exchangev1.ExchangeService_ReceiveServer) error { return wait() },
+	}), begun, finish
 }
 
 func TestGracefulStop(t *testing.T) {

@@ -45,10 +45,7 @@ func newStrangers(logger *slog.Logger) *strangers {
 // bound returns a connection that reads no more, and lasts no longer, than a
 // stranger's may.
 func (s *strangers) bound(conn net.Conn) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
-	if err != nil {
-		host = conn.RemoteAddr().String()
-	}
+	host := hostOf(conn)
 	if err := s.enter(host); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,9 @@ var (
 	ErrCorrupt = errors.New("stored data is corrupt")
 	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrBroken means that a write failed in a way that leaves open what is on stable
+	// storage: nothing is accepted any more until the store is opened again.
+	ErrBroken = errors.New("store is broken; it has to be opened again")
 	// ErrFull means that there is no space left: nothing of the write was stored. The
 	// same write may succeed once there is space again.
 	ErrFull = errors.New("no space left for the store")

@@ -46,6 +46,9 @@ func (v *Views) apply(ctx context.Context, b *batch, entry store.Entry) error {
 		return unreadableSpeaker
 	}
 	envelope := accepted.GetEnvelope()
+	if envelope.GetUpload() != nil {
+		return v.applyLarge(ctx, b, &accepted, Accepted{Sequence: entry.Sequence, Speaker: speaker})
+	}
 	read, err := v.codec.Decode(envelope.GetType(), envelope.GetFormat(), envelope.GetContent())
 	if err != nil {
 		return unreadablePacket

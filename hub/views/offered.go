@@ -13,7 +13,8 @@ type Accepted struct {
 	Sequence uint64
 	// Speaker is the organisation that its sender spoke for.
 	Speaker packet.Organisation
-	// Packet is not changed by anyone any more.
+	// Packet is not changed by anyone any more. Nil of a large packet: that is read from
+	// the log.
 	Packet *packet.Packet
 }
 
@@ -39,6 +40,9 @@ func (o *offered) add(accepted []Accepted) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, a := range accepted {
+		if a.Packet == nil {
+			return // what follows is read from the log, with this one
+		}
 		size := proto.Size(a.Packet.Message)
 		if len(o.packets) >= maxOffered || o.bytes+size > maxOfferedBytes {
 			return

@@ -45,6 +45,9 @@ type Config struct {
 	Store Store
 	// Codec should take every liberty: what was accepted once must stay readable.
 	Codec Decoder
+	// Large calls show with what reads the content of a large packet, and the content,
+	// of which nothing may be kept; nil: there are no large packets.
+	Large func(ctx context.Context, accepted *exchangev1.AcceptedPacket, show func(Decoder, []byte) error) error
 	// OrganisationName returns the name of a known organisation, "" for others; nil
 	// knows none. Organisations it does not know are shown by the name they sent.
 	OrganisationName func(packet.Organisation) string
@@ -60,6 +63,7 @@ type Views struct {
 
 	store            Store
 	codec            Decoder
+	large            func(ctx context.Context, accepted *exchangev1.AcceptedPacket, show func(Decoder, []byte) error) error
 	organisationName func(packet.Organisation) string
 	logger           *slog.Logger
 	wake             chan struct{}
@@ -82,7 +86,7 @@ func New(cfg Config) (*Views, error) {
 		cfg.Logger = slog.Default()
 	}
 	return &Views{
-		store: cfg.Store, codec: cfg.Codec, organisationName: cfg.OrganisationName, logger: cfg.Logger,
+		store: cfg.Store, codec: cfg.Codec, large: cfg.Large, organisationName: cfg.OrganisationName, logger: cfg.Logger,
 		wake: make(chan struct{}, 1), moved: make(chan struct{}),
 	}, nil
 }

@@ -102,21 +102,30 @@ func (v *Verifier) Prove(r *exchangev1.Receipt) (Proven, error) {
 	if err := checkPath(r.GetPath(), int64(r.GetIndex()), signed.size, signed.root, r.GetLeaf()); err != nil {
 		return Proven{}, err
 	}
-	statement := &exchangev1.Statement{}
-	if err := proto.Unmarshal(r.GetLeaf(), statement); err != nil {
-		return Proven{}, fmt.Errorf("%w: leaf is no statement", ErrMalformed)
-	}
-	if statement.GetHub() != signed.hub {
-		return Proven{}, fmt.Errorf("%w: the statement is of hub %q, the group of %q", ErrContradiction, statement.GetHub(), signed.hub)
-	}
-	if want := signed.first + uint64(r.GetIndex()); statement.GetSequence() != want {
-		return Proven{}, fmt.Errorf("%w: the statement has sequence %d, its place in the group is %d", ErrContradiction, statement.GetSequence(), want)
+	statement, err := stated(r.GetLeaf(), r.GetIndex(), signed)
+	if err != nil {
+		return Proven{}, err
 	}
 	checkpoint, err := v.inLedger(r, statement)
 	if err != nil {
 		return Proven{}, fmt.Errorf("in the ledger: %w", err)
 	}
 	return Proven{Statement: statement, Checkpoint: checkpoint}, nil
+}
+
+// stated reads what a leaf states, and checks that it says the same as its group.
+func stated(leaf []byte, index uint32, signed group) (*exchangev1.Statement, error) {
+	statement := &exchangev1.Statement{}
+	if err := proto.Unmarshal(leaf, statement); err != nil {
+		return nil, fmt.Errorf("%w: leaf is no statement", ErrMalformed)
+	}
+	if statement.GetHub() != signed.hub {
+		return nil, fmt.Errorf("%w: the statement is of hub %q, the group of %q", ErrContradiction, statement.GetHub(), signed.hub)
+	}
+	if want := signed.first + uint64(index); statement.GetSequence() != want {
+		return nil, fmt.Errorf("%w: the statement has sequence %d, its place in the group is %d", ErrContradiction, statement.GetSequence(), want)
+	}
+	return statement, nil
 }
 
 // inLedger checks that a statement is in the ledger, where its receipt says so.
@@ -145,7 +154,12 @@ func (v *Verifier) inLedger(r *exchangev1.Receipt, statement *exchangev1.Stateme
 // sender wrote it. The error wraps ErrContent.
 func MatchesContent(statement *exchangev1.Statement, content []byte) error {
 	digest := sha256.Sum256(content)
-	if !bytes.Equal(digest[:], statement.GetContentSha256()) {
+	return MatchesDigest(statement, digest[:])
+}
+
+// MatchesDigest is MatchesContent for a content of which only the SHA-256 is at hand.
+func MatchesDigest(statement *exchangev1.Statement, digest []byte) error {
+	if !bytes.Equal(digest, statement.GetContentSha256()) {
 		return fmt.Errorf("%w: its SHA-256 is %x, the receipt says %x", ErrContent, digest, statement.GetContentSha256())
 	}
 	return nil

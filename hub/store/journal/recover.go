@@ -46,12 +46,21 @@ func (j *Journal) recover() error {
 
 // clean removes what a crash left unfinished, and returns where segments begin.
 func (j *Journal) clean(names []string) ([]Position, error) {
-	var bases []Position
+	bases, unfinished := j.sorted(names)
+	for _, name := range unfinished {
+		if err := j.removeFile(name); err != nil {
+			return nil, err
+		}
+	}
+	return bases, nil
+}
+
+// sorted tells where segments begin from files that a crash left unfinished: those
+// not yet made, or not yet removed.
+func (j *Journal) sorted(names []string) (bases []Position, unfinished []string) {
 	for _, name := range names {
 		if strings.HasSuffix(name, suffixNew) || strings.HasSuffix(name, suffixRewriting) {
-			if err := j.removeFile(name); err != nil {
-				return nil, err
-			}
+			unfinished = append(unfinished, name)
 			continue
 		}
 		var base Position
@@ -59,15 +68,13 @@ func (j *Journal) clean(names []string) ([]Position, error) {
 			continue
 		}
 		if j.isRemoved(base) {
-			if err := j.removeFile(name); err != nil {
-				return nil, err
-			}
+			unfinished = append(unfinished, name)
 			continue
 		}
 		bases = append(bases, base)
 	}
 	sort.Slice(bases, func(i, j int) bool { return bases[i] < bases[j] })
-	return bases, nil
+	return bases, unfinished
 }
 
 // checkGaps checks that between the segments is nothing but what was removed.

@@ -241,6 +241,21 @@ func (j *Journal) remove(old *segment) error {
 
 // readSpans reads what was removed from the names in the directory.
 func (j *Journal) readSpans(names []string) error {
+	kept, stale, err := spansIn(names)
+	if err != nil {
+		return err
+	}
+	for _, s := range stale {
+		if err := j.removeFile(s.name()); err != nil {
+			return err
+		}
+	}
+	j.removed = kept
+	return nil
+}
+
+// spansIn reads what was removed from names of files. Stale ones are within others.
+func spansIn(names []string) (kept, stale []span, err error) {
 	var all []span
 	for _, name := range names {
 		if !strings.HasSuffix(name, suffixRemoved) {
@@ -248,7 +263,7 @@ func (j *Journal) readSpans(names []string) error {
 		}
 		var s span
 		if _, err := fmt.Sscanf(name, "%d-%d"+suffixRemoved, &s.from, &s.to); err != nil || name != s.name() || s.from >= s.to {
-			return fmt.Errorf("journal file %s: %w: its name says nothing", name, store.ErrCorrupt)
+			return nil, nil, fmt.Errorf("journal file %s: %w: its name says nothing", name, store.ErrCorrupt)
 		}
 		all = append(all, s)
 	}
@@ -256,15 +271,13 @@ func (j *Journal) readSpans(names []string) error {
 		return all[a].from < all[b].from || all[a].from == all[b].from && all[a].to > all[b].to
 	})
 	for _, s := range all {
-		if n := len(j.removed); n > 0 && s.to <= j.removed[n-1].to {
-			if err := j.removeFile(s.name()); err != nil {
-				return err
-			}
+		if n := len(kept); n > 0 && s.to <= kept[n-1].to {
+			stale = append(stale, s)
 			continue
 		}
-		j.removed = append(j.removed, s)
+		kept = append(kept, s)
 	}
-	return nil
+	return kept, stale, nil
 }
 
 // isRemoved says whether a segment's removal was begun.

@@ -50,7 +50,7 @@ func (s *Store) Accept(ctx context.Context, submissions []store.Submission, seal
 // mayAccept refuses where nothing can be accepted.
 func (s *Store) mayAccept() error {
 	if s.broken != nil {
-		return fmt.Errorf("store stopped accepting after a failed write: %w", s.broken)
+		return fmt.Errorf("%w after a failed write: %w", store.ErrBroken, s.broken)
 	}
 	if s.full.Load() {
 		return fmt.Errorf("less than %d bytes are left on the disk: %w", s.opts.SpareBytes, store.ErrFull)
@@ -86,7 +86,7 @@ func (s *Store) write(submissions []store.Submission, fresh []store.Fresh, seale
 	}
 	if err != nil {
 		s.broken = err
-		return nil, fmt.Errorf("store: %w", err)
+		return nil, fmt.Errorf("%w: %w", store.ErrBroken, err)
 	}
 	return g, nil
 }

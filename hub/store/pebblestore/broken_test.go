@@ -192,12 +192,12 @@ func TestFailedSyncStopsAccepting(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.unsynced.Store(true)
-	if err := accept(t.Context(), s, "b"); !errors.Is(err, syscall.EIO) {
-		t.Errorf("with a failed fsync: %v; want EIO", err)
+	if err := accept(t.Context(), s, "b"); !errors.Is(err, syscall.EIO) || !errors.Is(err, store.ErrBroken) {
+		t.Errorf("with a failed fsync: %v; want EIO and ErrBroken", err)
 	}
 	disk.unsynced.Store(false)
-	if err := accept(t.Context(), s, "c"); err == nil {
-		t.Error("accepted after a failed fsync")
+	if err := accept(t.Context(), s, "c"); !errors.Is(err, store.ErrBroken) {
+		t.Errorf("after a failed fsync: %v; want ErrBroken", err)
 	}
 	wantPending(t, s, 1)
 	crashed := openOn(t, mem.CrashClone(vfs.CrashCloneCfg{}))

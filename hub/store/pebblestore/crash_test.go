@@ -47,6 +47,7 @@ func TestCrashesKeepTheGuarantees(t *testing.T) {
 // openCrashed opens a store whose windows and segments are so small that each of a
 // few dozen packets crosses a boundary.
 func openCrashed(t *rapid.T, disk vfs.FS) *pebblestore.Store {
+	wantSound(t, disk)
 	s, err := pebblestore.Open("data", pebblestore.Options{FS: disk, WindowEntries: 8, SegmentBytes: 4 << 10, CacheBytes: 1 << 20})
 	if err != nil {
 		t.Fatalf("open after a crash: %v", err)

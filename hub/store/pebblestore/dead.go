@@ -98,20 +98,13 @@ func (s *Store) bury(recipient string, graves []*buried) {
 }
 
 func (s *Store) replayBuried(frame journal.Frame) error {
-	end := slices.Index(frame.Payload, 0)
-	if end < 0 {
-		return fmt.Errorf("%w: dead letters of nobody", store.ErrCorrupt)
+	recipient, graves, err := parseGraves(frame.Payload)
+	if err != nil {
+		return err
 	}
-	recipient := string(frame.Payload[:end])
-	var graves []*buried
-	var sequences []uint64
-	r := reader{bytes: frame.Payload[end+1:]}
-	for len(r.bytes) > 0 && !r.failed {
-		grave := r.buried()
-		graves, sequences = append(graves, grave), append(sequences, grave.Sequence)
-	}
-	if r.failed {
-		return fmt.Errorf("%w: dead letters", store.ErrCorrupt)
+	sequences := make([]uint64, len(graves))
+	for i, grave := range graves {
+		sequences[i] = grave.Sequence
 	}
 	indexed, err := s.inIndex(recipient, sequences, s.indexed)
 	if err != nil {
@@ -120,6 +113,21 @@ func (s *Store) replayBuried(frame journal.Frame) error {
 	s.remove(recipient, sequences, indexed)
 	s.bury(recipient, graves)
 	return nil
+}
+
+func parseGraves(payload []byte) (recipient string, graves []*buried, err error) {
+	end := slices.Index(payload, 0)
+	if end < 0 {
+		return "", nil, fmt.Errorf("%w: dead letters of nobody", store.ErrCorrupt)
+	}
+	r := reader{bytes: payload[end+1:]}
+	for len(r.bytes) > 0 && !r.failed {
+		graves = append(graves, r.buried())
+	}
+	if r.failed {
+		return "", nil, fmt.Errorf("%w: dead letters", store.ErrCorrupt)
+	}
+	return string(payload[:end]), graves, nil
 }
 
 // DeadLetters returns a recipient's dead letters after a sequence, in order, at most
@@ -158,21 +166,19 @@ func parseBuried(value []byte) (*buried, error) {
 	return grave, nil
 }
 
-// Revive makes dead letters deliveries again, in their old place, and returns them.
+// Revive makes dead letters deliveries again, in their old place, and returns them:
+// with an error too, where they are there but Pending does not show them yet.
 func (s *Store) Revive(ctx context.Context, recipient string, sequences []uint64) ([]store.Pending, error) {
 	graves, err := s.exhume(ctx, recipient, sequences, frameRevived, func(graves []*buried) { s.revive(recipient, graves) })
 	if err != nil || len(graves) == 0 {
-		return nil, err
-	}
-	// In the index they stand in order; in the window they would not.
-	if err := s.checkpoints.now(s); err != nil {
 		return nil, err
 	}
 	pending := make([]store.Pending, len(graves))
 	for i, grave := range graves {
 		pending[i] = store.Pending{Sequence: grave.Sequence, Order: grave.order, Size: grave.size}
 	}
-	return pending, nil
+	// In the index they stand in order; in the window they would not.
+	return pending, s.checkpoints.now(s)
 }
 
 // Discard does away with dead letters, and returns those that there were.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
 
 	"github.com/lienthong/lienthong/hub/store"
 	"github.com/lienthong/lienthong/hub/store/journal"
@@ -71,6 +72,13 @@ func pebbleOptions(opts Options) *pebble.Options {
 		CacheSize:             opts.CacheBytes,
 		DisableWAL:            true,
 	}
+	// What is in the upper levels is written over soon: to compress it costs more than
+	// it saves.
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings {
+		settings := pebble.DBCompressionNone
+		settings.Levels[len(settings.Levels)-1] = block.FastestCompression
+		return settings
+	})
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

@@ -115,11 +115,16 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// What a store's directory holds.
+// What a store's directory holds: what is true, and what is made from it.
+const (
+	JournalDir = "journal"
+	IndexDir   = "index"
+)
+
 const (
 	lockFile     = "LOCK"
-	journalDir   = "journal"
-	indexDir     = "index"
+	journalDir   = JournalDir
+	indexDir     = IndexDir
 	formerFormat = "CURRENT" // of a Pebble directory, which the store was before it had a journal
 )
 

@@ -183,6 +183,13 @@ func changedItems(items []store.Item) []byte {
 }
 
 func (w *window) replayItems(payload []byte) error {
+	items, err := parseItems(payload)
+	w.items = append(w.items, items...)
+	w.size += len(items)
+	return err
+}
+
+func parseItems(payload []byte) (items []store.Item, err error) {
 	r := reader{bytes: payload}
 	for len(r.bytes) > 0 && !r.failed {
 		there := r.take(1)[0] == 1
@@ -190,13 +197,12 @@ func (w *window) replayItems(payload []byte) error {
 		if !there {
 			value = nil
 		}
-		w.items = append(w.items, store.Item{Kind: string(kind), Key: string(key), Value: value})
-		w.size++
+		items = append(items, store.Item{Kind: string(kind), Key: string(key), Value: value})
 	}
 	if r.failed {
-		return fmt.Errorf("%w: changed items", store.ErrCorrupt)
+		return nil, fmt.Errorf("%w: changed items", store.ErrCorrupt)
 	}
-	return nil
+	return items, nil
 }
 
 // part reads a length and so many bytes, as a copy that is not nil.

@@ -156,7 +156,10 @@ type Envelope struct {
 	OnBehalfOf string `protobuf:"bytes,5,opt,name=on_behalf_of,json=onBehalfOf,proto3" json:"on_behalf_of,omitempty"`
 	// Nodes to deliver to ("G22/portal"), to narrow the routing. Empty: every node
 	// that holds a right to such packets from that organisation.
-	Recipients    []string `protobuf:"bytes,6,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	Recipients []string `protobuf:"bytes,6,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	// In place of content, of a large packet: the content that was uploaded before, see
+	// TransferService. In an accepted packet: what is to be downloaded.
+	Upload        *Upload `protobuf:"bytes,7,opt,name=upload,proto3" json:"upload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +236,13 @@ func (x *Envelope) GetRecipients() []string {
 	return nil
 }
 
+func (x *Envelope) GetUpload() *Upload {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
 // An envelope the hub has accepted, as it is stored and handed on.
 type AcceptedPacket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -248,7 +258,7 @@ type AcceptedPacket struct {
 	AcceptedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=accepted_at,json=acceptedAt,proto3" json:"accepted_at,omitempty"`
 	// The envelope, as sent.
 	Envelope *Envelope `protobuf:"bytes,6,opt,name=envelope,proto3" json:"envelope,omitempty"`
-	// SHA-256 of envelope.content.
+	// SHA-256 of the content.
 	ContentSha256 []byte `protobuf:"bytes,7,opt,name=content_sha256,json=contentSha256,proto3" json:"content_sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -494,7 +504,10 @@ func (x *SubmitResponse) GetStatement() *Statement {
 type SubmitStreamRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Envelopes; many small ones in one frame travel faster.
-	Envelopes     []*Envelope `protobuf:"bytes,1,rep,name=envelopes,proto3" json:"envelopes,omitempty"`
+	Envelopes []*Envelope `protobuf:"bytes,1,rep,name=envelopes,proto3" json:"envelopes,omitempty"`
+	// The caller takes receipts in runs, where several follow each other: from this
+	// frame on, to the end of the stream.
+	Runs          bool `protobuf:"varint,2,opt,name=runs,proto3" json:"runs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,11 +549,21 @@ func (x *SubmitStreamRequest) GetEnvelopes() []*Envelope {
 	return nil
 }
 
+func (x *SubmitStreamRequest) GetRuns() bool {
+	if x != nil {
+		return x.Runs
+	}
+	return false
+}
+
 // One frame of results.
 type SubmitStreamResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Results, one per envelope.
-	Results       []*SubmitResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	// Results, one per envelope; but for those whose receipts come in runs.
+	Results []*SubmitResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	// Receipts of envelopes that were accepted one after another, for callers that take
+	// them so. A statement names its envelope.
+	Runs          []*ReceiptRun `protobuf:"bytes,2,rep,name=runs,proto3" json:"runs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -578,6 +601,13 @@ func (*SubmitStreamResponse) Descriptor() ([]byte, []int) {
 func (x *SubmitStreamResponse) GetResults() []*SubmitResult {
 	if x != nil {
 		return x.Results
+	}
+	return nil
+}
+
+func (x *SubmitStreamResponse) GetRuns() []*ReceiptRun {
+	if x != nil {
+		return x.Runs
 	}
 	return nil
 }
@@ -1648,7 +1678,8 @@ type GetPacketRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Position in the accepted log.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// Format wanted; unspecified: the sender's own bytes.
+	// Format wanted; unspecified: the sender's own bytes. A large packet, whose content
+	// travels on its own, is there in its sender's format only.
 	Format        Format `protobuf:"varint,2,opt,name=format,proto3,enum=lienthong.exchange.v1.Format" json:"format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1701,7 +1732,8 @@ func (x *GetPacketRequest) GetFormat() Format {
 // Answer of ExchangeService.GetPacket.
 type GetPacketResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The packet; its content in the format asked for.
+	// The packet; its content in the format asked for. Of a large one, without its
+	// content: see TransferService.Download.
 	Packet        *AcceptedPacket `protobuf:"bytes,1,opt,name=packet,proto3" json:"packet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1850,19 +1882,21 @@ var File_lienthong_exchange_v1_exchange_proto protoreflect.FileDescriptor
 
 const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\n" +
-	"$lienthong/exchange/v1/exchange.proto\x12\x15lienthong.exchange.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#lienthong/exchange/v1/receipt.proto\x1a\x1elienthong/fault/v1/fault.proto\x1a!lienthong/packet/v1/options.proto\"\xc1\x02\n" +
+	"$lienthong/exchange/v1/exchange.proto\x12\x15lienthong.exchange.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#lienthong/exchange/v1/receipt.proto\x1a$lienthong/exchange/v1/transfer.proto\x1a\x1elienthong/fault/v1/fault.proto\x1a!lienthong/packet/v1/options.proto\"\xe9\x03\n" +
 	"\bEnvelope\x12.\n" +
 	"\x02id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x10\x01\x18\x80\x012\x12^[A-Za-z0-9._:-]*$R\x02id\x12?\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x1f.lienthong.packet.v1.PacketTypeB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\x12A\n" +
 	"\x06format\x18\x03 \x01(\x0e2\x1d.lienthong.exchange.v1.FormatB\n" +
-	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06format\x12!\n" +
-	"\acontent\x18\x04 \x01(\fB\a\xbaH\x04z\x02\x10\x01R\acontent\x12)\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06format\x12\x18\n" +
+	"\acontent\x18\x04 \x01(\fR\acontent\x12)\n" +
 	"\fon_behalf_of\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18 R\n" +
 	"onBehalfOf\x123\n" +
 	"\n" +
 	"recipients\x18\x06 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\xe8\a\x18\x01\"\x06r\x04\x10\x01\x18dR\n" +
-	"recipients\"\xa1\x02\n" +
+	"recipients\x125\n" +
+	"\x06upload\x18\a \x01(\v2\x1d.lienthong.exchange.v1.UploadR\x06upload:x\xbaHu\x1as\n" +
+	"\x10envelope.content\x121exactly one of content and upload has to be there\x1a,has(this.upload) != (size(this.content) > 0)\"\xa1\x02\n" +
 	"\x0eAcceptedPacket\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12 \n" +
@@ -1880,11 +1914,13 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\benvelope\x18\x01 \x01(\v2\x1f.lienthong.exchange.v1.EnvelopeB\x06\xbaH\x03\xc8\x01\x01R\benvelope\"\x8a\x01\n" +
 	"\x0eSubmitResponse\x128\n" +
 	"\areceipt\x18\x01 \x01(\v2\x1e.lienthong.exchange.v1.ReceiptR\areceipt\x12>\n" +
-	"\tstatement\x18\x02 \x01(\v2 .lienthong.exchange.v1.StatementR\tstatement\"a\n" +
+	"\tstatement\x18\x02 \x01(\v2 .lienthong.exchange.v1.StatementR\tstatement\"u\n" +
 	"\x13SubmitStreamRequest\x12J\n" +
-	"\tenvelopes\x18\x01 \x03(\v2\x1f.lienthong.exchange.v1.EnvelopeB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\tenvelopes\"U\n" +
+	"\tenvelopes\x18\x01 \x03(\v2\x1f.lienthong.exchange.v1.EnvelopeB\v\xbaH\b\x92\x01\x05\b\x01\x10\x80\bR\tenvelopes\x12\x12\n" +
+	"\x04runs\x18\x02 \x01(\bR\x04runs\"\x8c\x01\n" +
 	"\x14SubmitStreamResponse\x12=\n" +
-	"\aresults\x18\x01 \x03(\v2#.lienthong.exchange.v1.SubmitResultR\aresults\"\x9e\x01\n" +
+	"\aresults\x18\x01 \x03(\v2#.lienthong.exchange.v1.SubmitResultR\aresults\x125\n" +
+	"\x04runs\x18\x02 \x03(\v2!.lienthong.exchange.v1.ReceiptRunR\x04runs\"\x9e\x01\n" +
 	"\fSubmitResult\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12:\n" +
 	"\areceipt\x18\x02 \x01(\v2\x1e.lienthong.exchange.v1.ReceiptH\x00R\areceipt\x127\n" +
@@ -2040,64 +2076,68 @@ var file_lienthong_exchange_v1_exchange_proto_goTypes = []any{
 	(*GetReceiptRequest)(nil),         // 29: lienthong.exchange.v1.GetReceiptRequest
 	(*GetReceiptResponse)(nil),        // 30: lienthong.exchange.v1.GetReceiptResponse
 	(v1.PacketType)(0),                // 31: lienthong.packet.v1.PacketType
-	(*timestamppb.Timestamp)(nil),     // 32: google.protobuf.Timestamp
-	(*Receipt)(nil),                   // 33: lienthong.exchange.v1.Receipt
-	(*Statement)(nil),                 // 34: lienthong.exchange.v1.Statement
-	(*v11.Refusal)(nil),               // 35: lienthong.fault.v1.Refusal
+	(*Upload)(nil),                    // 32: lienthong.exchange.v1.Upload
+	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
+	(*Receipt)(nil),                   // 34: lienthong.exchange.v1.Receipt
+	(*Statement)(nil),                 // 35: lienthong.exchange.v1.Statement
+	(*ReceiptRun)(nil),                // 36: lienthong.exchange.v1.ReceiptRun
+	(*v11.Refusal)(nil),               // 37: lienthong.fault.v1.Refusal
 }
 var file_lienthong_exchange_v1_exchange_proto_depIdxs = []int32{
 	31, // 0: lienthong.exchange.v1.Envelope.type:type_name -> lienthong.packet.v1.PacketType
 	0,  // 1: lienthong.exchange.v1.Envelope.format:type_name -> lienthong.exchange.v1.Format
-	32, // 2: lienthong.exchange.v1.AcceptedPacket.accepted_at:type_name -> google.protobuf.Timestamp
-	2,  // 3: lienthong.exchange.v1.AcceptedPacket.envelope:type_name -> lienthong.exchange.v1.Envelope
-	3,  // 4: lienthong.exchange.v1.Delivery.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
-	2,  // 5: lienthong.exchange.v1.SubmitRequest.envelope:type_name -> lienthong.exchange.v1.Envelope
-	33, // 6: lienthong.exchange.v1.SubmitResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
-	34, // 7: lienthong.exchange.v1.SubmitResponse.statement:type_name -> lienthong.exchange.v1.Statement
-	2,  // 8: lienthong.exchange.v1.SubmitStreamRequest.envelopes:type_name -> lienthong.exchange.v1.Envelope
-	9,  // 9: lienthong.exchange.v1.SubmitStreamResponse.results:type_name -> lienthong.exchange.v1.SubmitResult
-	33, // 10: lienthong.exchange.v1.SubmitResult.receipt:type_name -> lienthong.exchange.v1.Receipt
-	35, // 11: lienthong.exchange.v1.SubmitResult.refusal:type_name -> lienthong.fault.v1.Refusal
-	11, // 12: lienthong.exchange.v1.ReceiveRequest.reject:type_name -> lienthong.exchange.v1.Rejection
-	4,  // 13: lienthong.exchange.v1.ReceiveResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
-	4,  // 14: lienthong.exchange.v1.PullResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
-	32, // 15: lienthong.exchange.v1.PullResponse.lease_until:type_name -> google.protobuf.Timestamp
-	11, // 16: lienthong.exchange.v1.RejectRequest.rejections:type_name -> lienthong.exchange.v1.Rejection
-	32, // 17: lienthong.exchange.v1.DeadLetter.given_up_at:type_name -> google.protobuf.Timestamp
-	19, // 18: lienthong.exchange.v1.ListDeadLettersResponse.dead_letters:type_name -> lienthong.exchange.v1.DeadLetter
-	1,  // 19: lienthong.exchange.v1.DeliveryStatus.state:type_name -> lienthong.exchange.v1.DeliveryStatus.State
-	25, // 20: lienthong.exchange.v1.GetDeliveryStatusResponse.deliveries:type_name -> lienthong.exchange.v1.DeliveryStatus
-	0,  // 21: lienthong.exchange.v1.GetPacketRequest.format:type_name -> lienthong.exchange.v1.Format
-	3,  // 22: lienthong.exchange.v1.GetPacketResponse.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
-	33, // 23: lienthong.exchange.v1.GetReceiptResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
-	34, // 24: lienthong.exchange.v1.GetReceiptResponse.statement:type_name -> lienthong.exchange.v1.Statement
-	5,  // 25: lienthong.exchange.v1.ExchangeService.Submit:input_type -> lienthong.exchange.v1.SubmitRequest
-	7,  // 26: lienthong.exchange.v1.ExchangeService.SubmitStream:input_type -> lienthong.exchange.v1.SubmitStreamRequest
-	10, // 27: lienthong.exchange.v1.ExchangeService.Receive:input_type -> lienthong.exchange.v1.ReceiveRequest
-	13, // 28: lienthong.exchange.v1.ExchangeService.Pull:input_type -> lienthong.exchange.v1.PullRequest
-	15, // 29: lienthong.exchange.v1.ExchangeService.Acknowledge:input_type -> lienthong.exchange.v1.AcknowledgeRequest
-	17, // 30: lienthong.exchange.v1.ExchangeService.Reject:input_type -> lienthong.exchange.v1.RejectRequest
-	20, // 31: lienthong.exchange.v1.ExchangeService.ListDeadLetters:input_type -> lienthong.exchange.v1.ListDeadLettersRequest
-	22, // 32: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:input_type -> lienthong.exchange.v1.SettleDeadLettersRequest
-	24, // 33: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:input_type -> lienthong.exchange.v1.GetDeliveryStatusRequest
-	27, // 34: lienthong.exchange.v1.ExchangeService.GetPacket:input_type -> lienthong.exchange.v1.GetPacketRequest
-	29, // 35: lienthong.exchange.v1.ExchangeService.GetReceipt:input_type -> lienthong.exchange.v1.GetReceiptRequest
-	6,  // 36: lienthong.exchange.v1.ExchangeService.Submit:output_type -> lienthong.exchange.v1.SubmitResponse
-	8,  // 37: lienthong.exchange.v1.ExchangeService.SubmitStream:output_type -> lienthong.exchange.v1.SubmitStreamResponse
-	12, // 38: lienthong.exchange.v1.ExchangeService.Receive:output_type -> lienthong.exchange.v1.ReceiveResponse
-	14, // 39: lienthong.exchange.v1.ExchangeService.Pull:output_type -> lienthong.exchange.v1.PullResponse
-	16, // 40: lienthong.exchange.v1.ExchangeService.Acknowledge:output_type -> lienthong.exchange.v1.AcknowledgeResponse
-	18, // 41: lienthong.exchange.v1.ExchangeService.Reject:output_type -> lienthong.exchange.v1.RejectResponse
-	21, // 42: lienthong.exchange.v1.ExchangeService.ListDeadLetters:output_type -> lienthong.exchange.v1.ListDeadLettersResponse
-	23, // 43: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:output_type -> lienthong.exchange.v1.SettleDeadLettersResponse
-	26, // 44: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:output_type -> lienthong.exchange.v1.GetDeliveryStatusResponse
-	28, // 45: lienthong.exchange.v1.ExchangeService.GetPacket:output_type -> lienthong.exchange.v1.GetPacketResponse
-	30, // 46: lienthong.exchange.v1.ExchangeService.GetReceipt:output_type -> lienthong.exchange.v1.GetReceiptResponse
-	36, // [36:47] is the sub-list for method output_type
-	25, // [25:36] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	32, // 2: lienthong.exchange.v1.Envelope.upload:type_name -> lienthong.exchange.v1.Upload
+	33, // 3: lienthong.exchange.v1.AcceptedPacket.accepted_at:type_name -> google.protobuf.Timestamp
+	2,  // 4: lienthong.exchange.v1.AcceptedPacket.envelope:type_name -> lienthong.exchange.v1.Envelope
+	3,  // 5: lienthong.exchange.v1.Delivery.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
+	2,  // 6: lienthong.exchange.v1.SubmitRequest.envelope:type_name -> lienthong.exchange.v1.Envelope
+	34, // 7: lienthong.exchange.v1.SubmitResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
+	35, // 8: lienthong.exchange.v1.SubmitResponse.statement:type_name -> lienthong.exchange.v1.Statement
+	2,  // 9: lienthong.exchange.v1.SubmitStreamRequest.envelopes:type_name -> lienthong.exchange.v1.Envelope
+	9,  // 10: lienthong.exchange.v1.SubmitStreamResponse.results:type_name -> lienthong.exchange.v1.SubmitResult
+	36, // 11: lienthong.exchange.v1.SubmitStreamResponse.runs:type_name -> lienthong.exchange.v1.ReceiptRun
+	34, // 12: lienthong.exchange.v1.SubmitResult.receipt:type_name -> lienthong.exchange.v1.Receipt
+	37, // 13: lienthong.exchange.v1.SubmitResult.refusal:type_name -> lienthong.fault.v1.Refusal
+	11, // 14: lienthong.exchange.v1.ReceiveRequest.reject:type_name -> lienthong.exchange.v1.Rejection
+	4,  // 15: lienthong.exchange.v1.ReceiveResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
+	4,  // 16: lienthong.exchange.v1.PullResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
+	33, // 17: lienthong.exchange.v1.PullResponse.lease_until:type_name -> google.protobuf.Timestamp
+	11, // 18: lienthong.exchange.v1.RejectRequest.rejections:type_name -> lienthong.exchange.v1.Rejection
+	33, // 19: lienthong.exchange.v1.DeadLetter.given_up_at:type_name -> google.protobuf.Timestamp
+	19, // 20: lienthong.exchange.v1.ListDeadLettersResponse.dead_letters:type_name -> lienthong.exchange.v1.DeadLetter
+	1,  // 21: lienthong.exchange.v1.DeliveryStatus.state:type_name -> lienthong.exchange.v1.DeliveryStatus.State
+	25, // 22: lienthong.exchange.v1.GetDeliveryStatusResponse.deliveries:type_name -> lienthong.exchange.v1.DeliveryStatus
+	0,  // 23: lienthong.exchange.v1.GetPacketRequest.format:type_name -> lienthong.exchange.v1.Format
+	3,  // 24: lienthong.exchange.v1.GetPacketResponse.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
+	34, // 25: lienthong.exchange.v1.GetReceiptResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
+	35, // 26: lienthong.exchange.v1.GetReceiptResponse.statement:type_name -> lienthong.exchange.v1.Statement
+	5,  // 27: lienthong.exchange.v1.ExchangeService.Submit:input_type -> lienthong.exchange.v1.SubmitRequest
+	7,  // 28: lienthong.exchange.v1.ExchangeService.SubmitStream:input_type -> lienthong.exchange.v1.SubmitStreamRequest
+	10, // 29: lienthong.exchange.v1.ExchangeService.Receive:input_type -> lienthong.exchange.v1.ReceiveRequest
+	13, // 30: lienthong.exchange.v1.ExchangeService.Pull:input_type -> lienthong.exchange.v1.PullRequest
+	15, // 31: lienthong.exchange.v1.ExchangeService.Acknowledge:input_type -> lienthong.exchange.v1.AcknowledgeRequest
+	17, // 32: lienthong.exchange.v1.ExchangeService.Reject:input_type -> lienthong.exchange.v1.RejectRequest
+	20, // 33: lienthong.exchange.v1.ExchangeService.ListDeadLetters:input_type -> lienthong.exchange.v1.ListDeadLettersRequest
+	22, // 34: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:input_type -> lienthong.exchange.v1.SettleDeadLettersRequest
+	24, // 35: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:input_type -> lienthong.exchange.v1.GetDeliveryStatusRequest
+	27, // 36: lienthong.exchange.v1.ExchangeService.GetPacket:input_type -> lienthong.exchange.v1.GetPacketRequest
+	29, // 37: lienthong.exchange.v1.ExchangeService.GetReceipt:input_type -> lienthong.exchange.v1.GetReceiptRequest
+	6,  // 38: lienthong.exchange.v1.ExchangeService.Submit:output_type -> lienthong.exchange.v1.SubmitResponse
+	8,  // 39: lienthong.exchange.v1.ExchangeService.SubmitStream:output_type -> lienthong.exchange.v1.SubmitStreamResponse
+	12, // 40: lienthong.exchange.v1.ExchangeService.Receive:output_type -> lienthong.exchange.v1.ReceiveResponse
+	14, // 41: lienthong.exchange.v1.ExchangeService.Pull:output_type -> lienthong.exchange.v1.PullResponse
+	16, // 42: lienthong.exchange.v1.ExchangeService.Acknowledge:output_type -> lienthong.exchange.v1.AcknowledgeResponse
+	18, // 43: lienthong.exchange.v1.ExchangeService.Reject:output_type -> lienthong.exchange.v1.RejectResponse
+	21, // 44: lienthong.exchange.v1.ExchangeService.ListDeadLetters:output_type -> lienthong.exchange.v1.ListDeadLettersResponse
+	23, // 45: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:output_type -> lienthong.exchange.v1.SettleDeadLettersResponse
+	26, // 46: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:output_type -> lienthong.exchange.v1.GetDeliveryStatusResponse
+	28, // 47: lienthong.exchange.v1.ExchangeService.GetPacket:output_type -> lienthong.exchange.v1.GetPacketResponse
+	30, // 48: lienthong.exchange.v1.ExchangeService.GetReceipt:output_type -> lienthong.exchange.v1.GetReceiptResponse
+	38, // [38:49] is the sub-list for method output_type
+	27, // [27:38] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_lienthong_exchange_v1_exchange_proto_init() }
@@ -2106,6 +2146,7 @@ func file_lienthong_exchange_v1_exchange_proto_init() {
 		return
 	}
 	file_lienthong_exchange_v1_receipt_proto_init()
+	file_lienthong_exchange_v1_transfer_proto_init()
 	file_lienthong_exchange_v1_exchange_proto_msgTypes[7].OneofWrappers = []any{
 		(*SubmitResult_Receipt)(nil),
 		(*SubmitResult_Refusal)(nil),

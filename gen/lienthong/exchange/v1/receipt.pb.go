@@ -160,6 +160,82 @@ func (x *Statement) GetWarnings() []*v1.Finding {
 	return nil
 }
 
+// The receipts of envelopes that follow each other in their group, with what they have
+// in common said once. Each is a Receipt all the same: group is the same, index counts
+// on, and the path is read off the tree that leaves and proof make.
+type ReceiptRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Signed note over the group; see Receipt.
+	Group []byte `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Index of the first leaf in its group, from 0.
+	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// Serialised Statements.
+	Leaves [][]byte `protobuf:"bytes,3,rep,name=leaves,proto3" json:"leaves,omitempty"`
+	// The hashes that are needed beside these leaves to get to the group's root, each of
+	// 32 bytes: row by row from the leaves up, in a row the left one before the right.
+	Proof         [][]byte `protobuf:"bytes,4,rep,name=proof,proto3" json:"proof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReceiptRun) Reset() {
+	*x = ReceiptRun{}
+	mi := &file_lienthong_exchange_v1_receipt_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReceiptRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReceiptRun) ProtoMessage() {}
+
+func (x *ReceiptRun) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_receipt_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReceiptRun.ProtoReflect.Descriptor instead.
+func (*ReceiptRun) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_receipt_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ReceiptRun) GetGroup() []byte {
+	if x != nil {
+		return x.Group
+	}
+	return nil
+}
+
+func (x *ReceiptRun) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ReceiptRun) GetLeaves() [][]byte {
+	if x != nil {
+		return x.Leaves
+	}
+	return nil
+}
+
+func (x *ReceiptRun) GetProof() [][]byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 // The hub's signed word that an envelope was accepted. Envelopes are accepted in
 // groups; the hub signs a group's Merkle root once, and each receipt shows that
 // its leaf is under that root.
@@ -189,7 +265,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_lienthong_exchange_v1_receipt_proto_msgTypes[1]
+	mi := &file_lienthong_exchange_v1_receipt_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +277,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_receipt_proto_msgTypes[1]
+	mi := &file_lienthong_exchange_v1_receipt_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +290,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_receipt_proto_rawDescGZIP(), []int{1}
+	return file_lienthong_exchange_v1_receipt_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Receipt) GetLeaf() []byte {
@@ -281,7 +357,13 @@ const file_lienthong_exchange_v1_receipt_proto_rawDesc = "" +
 	"recipients\x18\n" +
 	" \x03(\tR\n" +
 	"recipients\x128\n" +
-	"\bwarnings\x18\v \x03(\v2\x1c.lienthong.packet.v1.FindingR\bwarnings\"\x9b\x01\n" +
+	"\bwarnings\x18\v \x03(\v2\x1c.lienthong.packet.v1.FindingR\bwarnings\"f\n" +
+	"\n" +
+	"ReceiptRun\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\fR\x05group\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x16\n" +
+	"\x06leaves\x18\x03 \x03(\fR\x06leaves\x12\x14\n" +
+	"\x05proof\x18\x04 \x03(\fR\x05proof\"\x9b\x01\n" +
 	"\aReceipt\x12\x12\n" +
 	"\x04leaf\x18\x01 \x01(\fR\x04leaf\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
@@ -304,18 +386,19 @@ func file_lienthong_exchange_v1_receipt_proto_rawDescGZIP() []byte {
 	return file_lienthong_exchange_v1_receipt_proto_rawDescData
 }
 
-var file_lienthong_exchange_v1_receipt_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_lienthong_exchange_v1_receipt_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_lienthong_exchange_v1_receipt_proto_goTypes = []any{
 	(*Statement)(nil),             // 0: lienthong.exchange.v1.Statement
-	(*Receipt)(nil),               // 1: lienthong.exchange.v1.Receipt
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
-	(v1.PacketType)(0),            // 3: lienthong.packet.v1.PacketType
-	(*v1.Finding)(nil),            // 4: lienthong.packet.v1.Finding
+	(*ReceiptRun)(nil),            // 1: lienthong.exchange.v1.ReceiptRun
+	(*Receipt)(nil),               // 2: lienthong.exchange.v1.Receipt
+	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(v1.PacketType)(0),            // 4: lienthong.packet.v1.PacketType
+	(*v1.Finding)(nil),            // 5: lienthong.packet.v1.Finding
 }
 var file_lienthong_exchange_v1_receipt_proto_depIdxs = []int32{
-	2, // 0: lienthong.exchange.v1.Statement.accepted_at:type_name -> google.protobuf.Timestamp
-	3, // 1: lienthong.exchange.v1.Statement.type:type_name -> lienthong.packet.v1.PacketType
-	4, // 2: lienthong.exchange.v1.Statement.warnings:type_name -> lienthong.packet.v1.Finding
+	3, // 0: lienthong.exchange.v1.Statement.accepted_at:type_name -> google.protobuf.Timestamp
+	4, // 1: lienthong.exchange.v1.Statement.type:type_name -> lienthong.packet.v1.PacketType
+	5, // 2: lienthong.exchange.v1.Statement.warnings:type_name -> lienthong.packet.v1.Finding
 	3, // [3:3] is the sub-list for method output_type
 	3, // [3:3] is the sub-list for method input_type
 	3, // [3:3] is the sub-list for extension type_name
@@ -334,7 +417,7 @@ func file_lienthong_exchange_v1_receipt_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lienthong_exchange_v1_receipt_proto_rawDesc), len(file_lienthong_exchange_v1_receipt_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

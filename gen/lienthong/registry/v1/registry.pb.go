@@ -220,7 +220,10 @@ type Node struct {
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// Its packets are read strictly: what can only be read by taking a liberty is
 	// refused, even where the hub reads liberally.
-	Strict        bool `protobuf:"varint,8,opt,name=strict,proto3" json:"strict,omitempty"`
+	Strict bool `protobuf:"varint,8,opt,name=strict,proto3" json:"strict,omitempty"`
+	// How much it may send, and how much may wait for it. What is 0 here is as the hub
+	// has it.
+	Quota         *Quota `protobuf:"bytes,9,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -311,6 +314,78 @@ func (x *Node) GetStrict() bool {
 	return false
 }
 
+func (x *Node) GetQuota() *Quota {
+	if x != nil {
+		return x.Quota
+	}
+	return nil
+}
+
+// How much a node may send, and how much may wait for it.
+type Quota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Packets it may send in a second.
+	PacketsPerSecond uint64 `protobuf:"varint,1,opt,name=packets_per_second,json=packetsPerSecond,proto3" json:"packets_per_second,omitempty"`
+	// Bytes of content it may send in a second. A packet that is larger passes, and what
+	// follows it waits.
+	BytesPerSecond uint64 `protobuf:"varint,2,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	// Bytes that may wait in its inbox; what is sent to it beyond them is refused.
+	InboxBytes    uint64 `protobuf:"varint,3,opt,name=inbox_bytes,json=inboxBytes,proto3" json:"inbox_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quota) Reset() {
+	*x = Quota{}
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quota) ProtoMessage() {}
+
+func (x *Quota) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quota.ProtoReflect.Descriptor instead.
+func (*Quota) Descriptor() ([]byte, []int) {
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Quota) GetPacketsPerSecond() uint64 {
+	if x != nil {
+		return x.PacketsPerSecond
+	}
+	return 0
+}
+
+func (x *Quota) GetBytesPerSecond() uint64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
+func (x *Quota) GetInboxBytes() uint64 {
+	if x != nil {
+		return x.InboxBytes
+	}
+	return 0
+}
+
 // Lets packets, or questions, of a sender through to a receiver.
 type Right struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -333,7 +408,7 @@ type Right struct {
 
 func (x *Right) Reset() {
 	*x = Right{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[2]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +420,7 @@ func (x *Right) String() string {
 func (*Right) ProtoMessage() {}
 
 func (x *Right) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[2]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +433,7 @@ func (x *Right) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Right.ProtoReflect.Descriptor instead.
 func (*Right) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{2}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Right) GetId() string {
@@ -414,7 +489,7 @@ type PutOrganisationsRequest struct {
 
 func (x *PutOrganisationsRequest) Reset() {
 	*x = PutOrganisationsRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[3]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -426,7 +501,7 @@ func (x *PutOrganisationsRequest) String() string {
 func (*PutOrganisationsRequest) ProtoMessage() {}
 
 func (x *PutOrganisationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[3]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -439,7 +514,7 @@ func (x *PutOrganisationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutOrganisationsRequest.ProtoReflect.Descriptor instead.
 func (*PutOrganisationsRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{3}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PutOrganisationsRequest) GetOrganisations() []*Organisation {
@@ -462,7 +537,7 @@ type PutOrganisationsResponse struct {
 
 func (x *PutOrganisationsResponse) Reset() {
 	*x = PutOrganisationsResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[4]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +549,7 @@ func (x *PutOrganisationsResponse) String() string {
 func (*PutOrganisationsResponse) ProtoMessage() {}
 
 func (x *PutOrganisationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[4]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +562,7 @@ func (x *PutOrganisationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutOrganisationsResponse.ProtoReflect.Descriptor instead.
 func (*PutOrganisationsResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{4}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PutOrganisationsResponse) GetAdded() int32 {
@@ -513,7 +588,7 @@ type ListOrganisationsRequest struct {
 
 func (x *ListOrganisationsRequest) Reset() {
 	*x = ListOrganisationsRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[5]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +600,7 @@ func (x *ListOrganisationsRequest) String() string {
 func (*ListOrganisationsRequest) ProtoMessage() {}
 
 func (x *ListOrganisationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[5]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +613,7 @@ func (x *ListOrganisationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganisationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganisationsRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{5}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{6}
 }
 
 // Answer of RegistryService.ListOrganisations.
@@ -552,7 +627,7 @@ type ListOrganisationsResponse struct {
 
 func (x *ListOrganisationsResponse) Reset() {
 	*x = ListOrganisationsResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[6]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +639,7 @@ func (x *ListOrganisationsResponse) String() string {
 func (*ListOrganisationsResponse) ProtoMessage() {}
 
 func (x *ListOrganisationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[6]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +652,7 @@ func (x *ListOrganisationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganisationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganisationsResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{6}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListOrganisationsResponse) GetOrganisations() []*Organisation {
@@ -604,7 +679,7 @@ type CreateNodeRequest struct {
 
 func (x *CreateNodeRequest) Reset() {
 	*x = CreateNodeRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[7]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +691,7 @@ func (x *CreateNodeRequest) String() string {
 func (*CreateNodeRequest) ProtoMessage() {}
 
 func (x *CreateNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[7]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +704,7 @@ func (x *CreateNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateNodeRequest.ProtoReflect.Descriptor instead.
 func (*CreateNodeRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{7}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateNodeRequest) GetId() string {
@@ -675,7 +750,7 @@ type CreateNodeResponse struct {
 
 func (x *CreateNodeResponse) Reset() {
 	*x = CreateNodeResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[8]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -687,7 +762,7 @@ func (x *CreateNodeResponse) String() string {
 func (*CreateNodeResponse) ProtoMessage() {}
 
 func (x *CreateNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[8]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -700,7 +775,7 @@ func (x *CreateNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateNodeResponse.ProtoReflect.Descriptor instead.
 func (*CreateNodeResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{8}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CreateNodeResponse) GetNode() *Node {
@@ -735,7 +810,7 @@ type IssueTokenRequest struct {
 
 func (x *IssueTokenRequest) Reset() {
 	*x = IssueTokenRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[9]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +822,7 @@ func (x *IssueTokenRequest) String() string {
 func (*IssueTokenRequest) ProtoMessage() {}
 
 func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[9]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +835,7 @@ func (x *IssueTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueTokenRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{9}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *IssueTokenRequest) GetId() string {
@@ -785,7 +860,7 @@ type IssueTokenResponse struct {
 
 func (x *IssueTokenResponse) Reset() {
 	*x = IssueTokenResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[10]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +872,7 @@ func (x *IssueTokenResponse) String() string {
 func (*IssueTokenResponse) ProtoMessage() {}
 
 func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[10]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +885,7 @@ func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueTokenResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{10}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *IssueTokenResponse) GetNode() *Node {
@@ -842,14 +917,20 @@ type UpdateNodeRequest struct {
 	// What it is, for people.
 	Description *string `protobuf:"bytes,2,opt,name=description,proto3,oneof" json:"description,omitempty"`
 	// Its packets are read strictly.
-	Strict        *bool `protobuf:"varint,3,opt,name=strict,proto3,oneof" json:"strict,omitempty"`
+	Strict *bool `protobuf:"varint,3,opt,name=strict,proto3,oneof" json:"strict,omitempty"`
+	// Packets it may send in a second; 0: as many as the hub lets any node.
+	PacketsPerSecond *uint64 `protobuf:"varint,4,opt,name=packets_per_second,json=packetsPerSecond,proto3,oneof" json:"packets_per_second,omitempty"`
+	// Bytes of content it may send in a second; 0: as many as the hub lets any node.
+	BytesPerSecond *uint64 `protobuf:"varint,5,opt,name=bytes_per_second,json=bytesPerSecond,proto3,oneof" json:"bytes_per_second,omitempty"`
+	// Bytes that may wait in its inbox; 0: as many as the hub lets any node have.
+	InboxBytes    *uint64 `protobuf:"varint,6,opt,name=inbox_bytes,json=inboxBytes,proto3,oneof" json:"inbox_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateNodeRequest) Reset() {
 	*x = UpdateNodeRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +942,7 @@ func (x *UpdateNodeRequest) String() string {
 func (*UpdateNodeRequest) ProtoMessage() {}
 
 func (x *UpdateNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[11]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +955,7 @@ func (x *UpdateNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNodeRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNodeRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{11}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UpdateNodeRequest) GetId() string {
@@ -898,20 +979,43 @@ func (x *UpdateNodeRequest) GetStrict() bool {
 	return false
 }
 
+func (x *UpdateNodeRequest) GetPacketsPerSecond() uint64 {
+	if x != nil && x.PacketsPerSecond != nil {
+		return *x.PacketsPerSecond
+	}
+	return 0
+}
+
+func (x *UpdateNodeRequest) GetBytesPerSecond() uint64 {
+	if x != nil && x.BytesPerSecond != nil {
+		return *x.BytesPerSecond
+	}
+	return 0
+}
+
+func (x *UpdateNodeRequest) GetInboxBytes() uint64 {
+	if x != nil && x.InboxBytes != nil {
+		return *x.InboxBytes
+	}
+	return 0
+}
+
 // Answer of RegistryService.UpdateNode.
 type UpdateNodeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The node after the change.
 	Node *Node `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	// The hub reads the packets of every node strictly, whatever is set here.
-	HubStrict     bool `protobuf:"varint,2,opt,name=hub_strict,json=hubStrict,proto3" json:"hub_strict,omitempty"`
+	HubStrict bool `protobuf:"varint,2,opt,name=hub_strict,json=hubStrict,proto3" json:"hub_strict,omitempty"`
+	// What holds for a node where its own quota says 0; here 0 is no limit.
+	HubQuota      *Quota `protobuf:"bytes,3,opt,name=hub_quota,json=hubQuota,proto3" json:"hub_quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateNodeResponse) Reset() {
 	*x = UpdateNodeResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1027,7 @@ func (x *UpdateNodeResponse) String() string {
 func (*UpdateNodeResponse) ProtoMessage() {}
 
 func (x *UpdateNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[12]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1040,7 @@ func (x *UpdateNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNodeResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNodeResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{12}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UpdateNodeResponse) GetNode() *Node {
@@ -953,6 +1057,13 @@ func (x *UpdateNodeResponse) GetHubStrict() bool {
 	return false
 }
 
+func (x *UpdateNodeResponse) GetHubQuota() *Quota {
+	if x != nil {
+		return x.HubQuota
+	}
+	return nil
+}
+
 // Request of RegistryService.ListNodes.
 type ListNodesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -962,7 +1073,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1085,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[13]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1098,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{13}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{14}
 }
 
 // Answer of RegistryService.ListNodes.
@@ -996,14 +1107,16 @@ type ListNodesResponse struct {
 	// By id.
 	Nodes []*Node `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// The hub reads the packets of every node strictly, whatever is set here.
-	HubStrict     bool `protobuf:"varint,2,opt,name=hub_strict,json=hubStrict,proto3" json:"hub_strict,omitempty"`
+	HubStrict bool `protobuf:"varint,2,opt,name=hub_strict,json=hubStrict,proto3" json:"hub_strict,omitempty"`
+	// What holds for a node where its own quota says 0; here 0 is no limit.
+	HubQuota      *Quota `protobuf:"bytes,3,opt,name=hub_quota,json=hubQuota,proto3" json:"hub_quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1128,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[14]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1141,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{14}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -1045,6 +1158,13 @@ func (x *ListNodesResponse) GetHubStrict() bool {
 	return false
 }
 
+func (x *ListNodesResponse) GetHubQuota() *Quota {
+	if x != nil {
+		return x.HubQuota
+	}
+	return nil
+}
+
 // Request of RegistryService.SetNodeState.
 type SetNodeStateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1058,7 +1178,7 @@ type SetNodeStateRequest struct {
 
 func (x *SetNodeStateRequest) Reset() {
 	*x = SetNodeStateRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1190,7 @@ func (x *SetNodeStateRequest) String() string {
 func (*SetNodeStateRequest) ProtoMessage() {}
 
 func (x *SetNodeStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[15]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1203,7 @@ func (x *SetNodeStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeStateRequest.ProtoReflect.Descriptor instead.
 func (*SetNodeStateRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{15}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetNodeStateRequest) GetId() string {
@@ -1111,7 +1231,7 @@ type SetNodeStateResponse struct {
 
 func (x *SetNodeStateResponse) Reset() {
 	*x = SetNodeStateResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1243,7 @@ func (x *SetNodeStateResponse) String() string {
 func (*SetNodeStateResponse) ProtoMessage() {}
 
 func (x *SetNodeStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1256,7 @@ func (x *SetNodeStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeStateResponse.ProtoReflect.Descriptor instead.
 func (*SetNodeStateResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SetNodeStateResponse) GetNode() *Node {
@@ -1157,7 +1277,7 @@ type GrantRightRequest struct {
 
 func (x *GrantRightRequest) Reset() {
 	*x = GrantRightRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1169,7 +1289,7 @@ func (x *GrantRightRequest) String() string {
 func (*GrantRightRequest) ProtoMessage() {}
 
 func (x *GrantRightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1182,7 +1302,7 @@ func (x *GrantRightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRightRequest.ProtoReflect.Descriptor instead.
 func (*GrantRightRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GrantRightRequest) GetRight() *Right {
@@ -1203,7 +1323,7 @@ type GrantRightResponse struct {
 
 func (x *GrantRightResponse) Reset() {
 	*x = GrantRightResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1335,7 @@ func (x *GrantRightResponse) String() string {
 func (*GrantRightResponse) ProtoMessage() {}
 
 func (x *GrantRightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1348,7 @@ func (x *GrantRightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRightResponse.ProtoReflect.Descriptor instead.
 func (*GrantRightResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{18}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GrantRightResponse) GetRight() *Right {
@@ -1247,7 +1367,7 @@ type ListRightsRequest struct {
 
 func (x *ListRightsRequest) Reset() {
 	*x = ListRightsRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1379,7 @@ func (x *ListRightsRequest) String() string {
 func (*ListRightsRequest) ProtoMessage() {}
 
 func (x *ListRightsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1392,7 @@ func (x *ListRightsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRightsRequest.ProtoReflect.Descriptor instead.
 func (*ListRightsRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{19}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 // Answer of RegistryService.ListRights.
@@ -1286,7 +1406,7 @@ type ListRightsResponse struct {
 
 func (x *ListRightsResponse) Reset() {
 	*x = ListRightsResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1418,7 @@ func (x *ListRightsResponse) String() string {
 func (*ListRightsResponse) ProtoMessage() {}
 
 func (x *ListRightsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1431,7 @@ func (x *ListRightsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRightsResponse.ProtoReflect.Descriptor instead.
 func (*ListRightsResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{20}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListRightsResponse) GetRights() []*Right {
@@ -1332,7 +1452,7 @@ type RevokeRightRequest struct {
 
 func (x *RevokeRightRequest) Reset() {
 	*x = RevokeRightRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1464,7 @@ func (x *RevokeRightRequest) String() string {
 func (*RevokeRightRequest) ProtoMessage() {}
 
 func (x *RevokeRightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1477,7 @@ func (x *RevokeRightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRightRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRightRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{21}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RevokeRightRequest) GetId() string {
@@ -1376,7 +1496,7 @@ type RevokeRightResponse struct {
 
 func (x *RevokeRightResponse) Reset() {
 	*x = RevokeRightResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1508,7 @@ func (x *RevokeRightResponse) String() string {
 func (*RevokeRightResponse) ProtoMessage() {}
 
 func (x *RevokeRightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1521,7 @@ func (x *RevokeRightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRightResponse.ProtoReflect.Descriptor instead.
 func (*RevokeRightResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{22}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{23}
 }
 
 var File_lienthong_registry_v1_registry_proto protoreflect.FileDescriptor
@@ -1412,7 +1532,7 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\fOrganisation\x12\x1d\n" +
 	"\x04code\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\x04code\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x04name\"\xf9\x02\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xac\x02R\x04name\"\xad\x03\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1f.lienthong.registry.v1.NodeKindR\x04kind\x126\n" +
@@ -1422,7 +1542,13 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\x12certificate_serial\x18\x06 \x01(\tR\x11certificateSerial\x129\n" +
 	"\n" +
 	"created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x16\n" +
-	"\x06strict\x18\b \x01(\bR\x06strict\"\x8c\x02\n" +
+	"\x06strict\x18\b \x01(\bR\x06strict\x122\n" +
+	"\x05quota\x18\t \x01(\v2\x1c.lienthong.registry.v1.QuotaR\x05quota\"\x80\x01\n" +
+	"\x05Quota\x12,\n" +
+	"\x12packets_per_second\x18\x01 \x01(\x04R\x10packetsPerSecond\x12(\n" +
+	"\x10bytes_per_second\x18\x02 \x01(\x04R\x0ebytesPerSecond\x12\x1f\n" +
+	"\vinbox_bytes\x18\x03 \x01(\x04R\n" +
+	"inboxBytes\"\x8c\x02\n" +
 	"\x05Right\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\x06sender\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18 R\x06sender\x12%\n" +
@@ -1454,22 +1580,31 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\x12IssueTokenResponse\x12/\n" +
 	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12D\n" +
-	"\x10token_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0etokenExpiresAt\"\x97\x01\n" +
+	"\x10token_expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0etokenExpiresAt\"\x88\x03\n" +
 	"\x11UpdateNodeRequest\x12\x19\n" +
 	"\x02id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x02id\x12/\n" +
 	"\vdescription\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03H\x00R\vdescription\x88\x01\x01\x12\x1b\n" +
-	"\x06strict\x18\x03 \x01(\bH\x01R\x06strict\x88\x01\x01B\x0e\n" +
+	"\x06strict\x18\x03 \x01(\bH\x01R\x06strict\x88\x01\x01\x12>\n" +
+	"\x12packets_per_second\x18\x04 \x01(\x04B\v\xbaH\b2\x06\x18\x80\x94\xeb\xdc\x03H\x02R\x10packetsPerSecond\x88\x01\x01\x12=\n" +
+	"\x10bytes_per_second\x18\x05 \x01(\x04B\x0e\xbaH\v2\t\x18\x80\x80\x80\x80\x80\x80\x80\x02H\x03R\x0ebytesPerSecond\x88\x01\x01\x124\n" +
+	"\vinbox_bytes\x18\x06 \x01(\x04B\x0e\xbaH\v2\t\x18\x80\x80\x80\x80\x80\x80\x80\x02H\x04R\n" +
+	"inboxBytes\x88\x01\x01B\x0e\n" +
 	"\f_descriptionB\t\n" +
-	"\a_strict\"d\n" +
+	"\a_strictB\x15\n" +
+	"\x13_packets_per_secondB\x13\n" +
+	"\x11_bytes_per_secondB\x0e\n" +
+	"\f_inbox_bytes\"\x9f\x01\n" +
 	"\x12UpdateNodeResponse\x12/\n" +
 	"\x04node\x18\x01 \x01(\v2\x1b.lienthong.registry.v1.NodeR\x04node\x12\x1d\n" +
 	"\n" +
-	"hub_strict\x18\x02 \x01(\bR\thubStrict\"\x12\n" +
-	"\x10ListNodesRequest\"e\n" +
+	"hub_strict\x18\x02 \x01(\bR\thubStrict\x129\n" +
+	"\thub_quota\x18\x03 \x01(\v2\x1c.lienthong.registry.v1.QuotaR\bhubQuota\"\x12\n" +
+	"\x10ListNodesRequest\"\xa0\x01\n" +
 	"\x11ListNodesResponse\x121\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x1b.lienthong.registry.v1.NodeR\x05nodes\x12\x1d\n" +
 	"\n" +
-	"hub_strict\x18\x02 \x01(\bR\thubStrict\"k\n" +
+	"hub_strict\x18\x02 \x01(\bR\thubStrict\x129\n" +
+	"\thub_quota\x18\x03 \x01(\v2\x1c.lienthong.registry.v1.QuotaR\bhubQuota\"k\n" +
 	"\x13SetNodeStateRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12D\n" +
 	"\x05state\x18\x02 \x01(\x0e2 .lienthong.registry.v1.NodeStateB\f\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04R\x05state\"G\n" +
@@ -1527,82 +1662,86 @@ func file_lienthong_registry_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_lienthong_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lienthong_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_lienthong_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_lienthong_registry_v1_registry_proto_goTypes = []any{
 	(NodeKind)(0),                     // 0: lienthong.registry.v1.NodeKind
 	(NodeState)(0),                    // 1: lienthong.registry.v1.NodeState
 	(*Organisation)(nil),              // 2: lienthong.registry.v1.Organisation
 	(*Node)(nil),                      // 3: lienthong.registry.v1.Node
-	(*Right)(nil),                     // 4: lienthong.registry.v1.Right
-	(*PutOrganisationsRequest)(nil),   // 5: lienthong.registry.v1.PutOrganisationsRequest
-	(*PutOrganisationsResponse)(nil),  // 6: lienthong.registry.v1.PutOrganisationsResponse
-	(*ListOrganisationsRequest)(nil),  // 7: lienthong.registry.v1.ListOrganisationsRequest
-	(*ListOrganisationsResponse)(nil), // 8: lienthong.registry.v1.ListOrganisationsResponse
-	(*CreateNodeRequest)(nil),         // 9: lienthong.registry.v1.CreateNodeRequest
-	(*CreateNodeResponse)(nil),        // 10: lienthong.registry.v1.CreateNodeResponse
-	(*IssueTokenRequest)(nil),         // 11: lienthong.registry.v1.IssueTokenRequest
-	(*IssueTokenResponse)(nil),        // 12: lienthong.registry.v1.IssueTokenResponse
-	(*UpdateNodeRequest)(nil),         // 13: lienthong.registry.v1.UpdateNodeRequest
-	(*UpdateNodeResponse)(nil),        // 14: lienthong.registry.v1.UpdateNodeResponse
-	(*ListNodesRequest)(nil),          // 15: lienthong.registry.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),         // 16: lienthong.registry.v1.ListNodesResponse
-	(*SetNodeStateRequest)(nil),       // 17: lienthong.registry.v1.SetNodeStateRequest
-	(*SetNodeStateResponse)(nil),      // 18: lienthong.registry.v1.SetNodeStateResponse
-	(*GrantRightRequest)(nil),         // 19: lienthong.registry.v1.GrantRightRequest
-	(*GrantRightResponse)(nil),        // 20: lienthong.registry.v1.GrantRightResponse
-	(*ListRightsRequest)(nil),         // 21: lienthong.registry.v1.ListRightsRequest
-	(*ListRightsResponse)(nil),        // 22: lienthong.registry.v1.ListRightsResponse
-	(*RevokeRightRequest)(nil),        // 23: lienthong.registry.v1.RevokeRightRequest
-	(*RevokeRightResponse)(nil),       // 24: lienthong.registry.v1.RevokeRightResponse
-	(*timestamppb.Timestamp)(nil),     // 25: google.protobuf.Timestamp
-	(v1.PacketType)(0),                // 26: lienthong.packet.v1.PacketType
+	(*Quota)(nil),                     // 4: lienthong.registry.v1.Quota
+	(*Right)(nil),                     // 5: lienthong.registry.v1.Right
+	(*PutOrganisationsRequest)(nil),   // 6: lienthong.registry.v1.PutOrganisationsRequest
+	(*PutOrganisationsResponse)(nil),  // 7: lienthong.registry.v1.PutOrganisationsResponse
+	(*ListOrganisationsRequest)(nil),  // 8: lienthong.registry.v1.ListOrganisationsRequest
+	(*ListOrganisationsResponse)(nil), // 9: lienthong.registry.v1.ListOrganisationsResponse
+	(*CreateNodeRequest)(nil),         // 10: lienthong.registry.v1.CreateNodeRequest
+	(*CreateNodeResponse)(nil),        // 11: lienthong.registry.v1.CreateNodeResponse
+	(*IssueTokenRequest)(nil),         // 12: lienthong.registry.v1.IssueTokenRequest
+	(*IssueTokenResponse)(nil),        // 13: lienthong.registry.v1.IssueTokenResponse
+	(*UpdateNodeRequest)(nil),         // 14: lienthong.registry.v1.UpdateNodeRequest
+	(*UpdateNodeResponse)(nil),        // 15: lienthong.registry.v1.UpdateNodeResponse
+	(*ListNodesRequest)(nil),          // 16: lienthong.registry.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),         // 17: lienthong.registry.v1.ListNodesResponse
+	(*SetNodeStateRequest)(nil),       // 18: lienthong.registry.v1.SetNodeStateRequest
+	(*SetNodeStateResponse)(nil),      // 19: lienthong.registry.v1.SetNodeStateResponse
+	(*GrantRightRequest)(nil),         // 20: lienthong.registry.v1.GrantRightRequest
+	(*GrantRightResponse)(nil),        // 21: lienthong.registry.v1.GrantRightResponse
+	(*ListRightsRequest)(nil),         // 22: lienthong.registry.v1.ListRightsRequest
+	(*ListRightsResponse)(nil),        // 23: lienthong.registry.v1.ListRightsResponse
+	(*RevokeRightRequest)(nil),        // 24: lienthong.registry.v1.RevokeRightRequest
+	(*RevokeRightResponse)(nil),       // 25: lienthong.registry.v1.RevokeRightResponse
+	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
+	(v1.PacketType)(0),                // 27: lienthong.packet.v1.PacketType
 }
 var file_lienthong_registry_v1_registry_proto_depIdxs = []int32{
 	0,  // 0: lienthong.registry.v1.Node.kind:type_name -> lienthong.registry.v1.NodeKind
 	1,  // 1: lienthong.registry.v1.Node.state:type_name -> lienthong.registry.v1.NodeState
-	25, // 2: lienthong.registry.v1.Node.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	25, // 3: lienthong.registry.v1.Node.created_at:type_name -> google.protobuf.Timestamp
-	26, // 4: lienthong.registry.v1.Right.types:type_name -> lienthong.packet.v1.PacketType
-	25, // 5: lienthong.registry.v1.Right.expires_at:type_name -> google.protobuf.Timestamp
-	2,  // 6: lienthong.registry.v1.PutOrganisationsRequest.organisations:type_name -> lienthong.registry.v1.Organisation
-	2,  // 7: lienthong.registry.v1.ListOrganisationsResponse.organisations:type_name -> lienthong.registry.v1.Organisation
-	0,  // 8: lienthong.registry.v1.CreateNodeRequest.kind:type_name -> lienthong.registry.v1.NodeKind
-	3,  // 9: lienthong.registry.v1.CreateNodeResponse.node:type_name -> lienthong.registry.v1.Node
-	25, // 10: lienthong.registry.v1.CreateNodeResponse.token_expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 11: lienthong.registry.v1.IssueTokenResponse.node:type_name -> lienthong.registry.v1.Node
-	25, // 12: lienthong.registry.v1.IssueTokenResponse.token_expires_at:type_name -> google.protobuf.Timestamp
-	3,  // 13: lienthong.registry.v1.UpdateNodeResponse.node:type_name -> lienthong.registry.v1.Node
-	3,  // 14: lienthong.registry.v1.ListNodesResponse.nodes:type_name -> lienthong.registry.v1.Node
-	1,  // 15: lienthong.registry.v1.SetNodeStateRequest.state:type_name -> lienthong.registry.v1.NodeState
-	3,  // 16: lienthong.registry.v1.SetNodeStateResponse.node:type_name -> lienthong.registry.v1.Node
-	4,  // 17: lienthong.registry.v1.GrantRightRequest.right:type_name -> lienthong.registry.v1.Right
-	4,  // 18: lienthong.registry.v1.GrantRightResponse.right:type_name -> lienthong.registry.v1.Right
-	4,  // 19: lienthong.registry.v1.ListRightsResponse.rights:type_name -> lienthong.registry.v1.Right
-	5,  // 20: lienthong.registry.v1.RegistryService.PutOrganisations:input_type -> lienthong.registry.v1.PutOrganisationsRequest
-	7,  // 21: lienthong.registry.v1.RegistryService.ListOrganisations:input_type -> lienthong.registry.v1.ListOrganisationsRequest
-	9,  // 22: lienthong.registry.v1.RegistryService.CreateNode:input_type -> lienthong.registry.v1.CreateNodeRequest
-	11, // 23: lienthong.registry.v1.RegistryService.IssueToken:input_type -> lienthong.registry.v1.IssueTokenRequest
-	13, // 24: lienthong.registry.v1.RegistryService.UpdateNode:input_type -> lienthong.registry.v1.UpdateNodeRequest
-	15, // 25: lienthong.registry.v1.RegistryService.ListNodes:input_type -> lienthong.registry.v1.ListNodesRequest
-	17, // 26: lienthong.registry.v1.RegistryService.SetNodeState:input_type -> lienthong.registry.v1.SetNodeStateRequest
-	19, // 27: lienthong.registry.v1.RegistryService.GrantRight:input_type -> lienthong.registry.v1.GrantRightRequest
-	21, // 28: lienthong.registry.v1.RegistryService.ListRights:input_type -> lienthong.registry.v1.ListRightsRequest
-	23, // 29: lienthong.registry.v1.RegistryService.RevokeRight:input_type -> lienthong.registry.v1.RevokeRightRequest
-	6,  // 30: lienthong.registry.v1.RegistryService.PutOrganisations:output_type -> lienthong.registry.v1.PutOrganisationsResponse
-	8,  // 31: lienthong.registry.v1.RegistryService.ListOrganisations:output_type -> lienthong.registry.v1.ListOrganisationsResponse
-	10, // 32: lienthong.registry.v1.RegistryService.CreateNode:output_type -> lienthong.registry.v1.CreateNodeResponse
-	12, // 33: lienthong.registry.v1.RegistryService.IssueToken:output_type -> lienthong.registry.v1.IssueTokenResponse
-	14, // 34: lienthong.registry.v1.RegistryService.UpdateNode:output_type -> lienthong.registry.v1.UpdateNodeResponse
-	16, // 35: lienthong.registry.v1.RegistryService.ListNodes:output_type -> lienthong.registry.v1.ListNodesResponse
-	18, // 36: lienthong.registry.v1.RegistryService.SetNodeState:output_type -> lienthong.registry.v1.SetNodeStateResponse
-	20, // 37: lienthong.registry.v1.RegistryService.GrantRight:output_type -> lienthong.registry.v1.GrantRightResponse
-	22, // 38: lienthong.registry.v1.RegistryService.ListRights:output_type -> lienthong.registry.v1.ListRightsResponse
-	24, // 39: lienthong.registry.v1.RegistryService.RevokeRight:output_type -> lienthong.registry.v1.RevokeRightResponse
-	30, // [30:40] is the sub-list for method output_type
-	20, // [20:30] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	26, // 2: lienthong.registry.v1.Node.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	26, // 3: lienthong.registry.v1.Node.created_at:type_name -> google.protobuf.Timestamp
+	4,  // 4: lienthong.registry.v1.Node.quota:type_name -> lienthong.registry.v1.Quota
+	27, // 5: lienthong.registry.v1.Right.types:type_name -> lienthong.packet.v1.PacketType
+	26, // 6: lienthong.registry.v1.Right.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 7: lienthong.registry.v1.PutOrganisationsRequest.organisations:type_name -> lienthong.registry.v1.Organisation
+	2,  // 8: lienthong.registry.v1.ListOrganisationsResponse.organisations:type_name -> lienthong.registry.v1.Organisation
+	0,  // 9: lienthong.registry.v1.CreateNodeRequest.kind:type_name -> lienthong.registry.v1.NodeKind
+	3,  // 10: lienthong.registry.v1.CreateNodeResponse.node:type_name -> lienthong.registry.v1.Node
+	26, // 11: lienthong.registry.v1.CreateNodeResponse.token_expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 12: lienthong.registry.v1.IssueTokenResponse.node:type_name -> lienthong.registry.v1.Node
+	26, // 13: lienthong.registry.v1.IssueTokenResponse.token_expires_at:type_name -> google.protobuf.Timestamp
+	3,  // 14: lienthong.registry.v1.UpdateNodeResponse.node:type_name -> lienthong.registry.v1.Node
+	4,  // 15: lienthong.registry.v1.UpdateNodeResponse.hub_quota:type_name -> lienthong.registry.v1.Quota
+	3,  // 16: lienthong.registry.v1.ListNodesResponse.nodes:type_name -> lienthong.registry.v1.Node
+	4,  // 17: lienthong.registry.v1.ListNodesResponse.hub_quota:type_name -> lienthong.registry.v1.Quota
+	1,  // 18: lienthong.registry.v1.SetNodeStateRequest.state:type_name -> lienthong.registry.v1.NodeState
+	3,  // 19: lienthong.registry.v1.SetNodeStateResponse.node:type_name -> lienthong.registry.v1.Node
+	5,  // 20: lienthong.registry.v1.GrantRightRequest.right:type_name -> lienthong.registry.v1.Right
+	5,  // 21: lienthong.registry.v1.GrantRightResponse.right:type_name -> lienthong.registry.v1.Right
+	5,  // 22: lienthong.registry.v1.ListRightsResponse.rights:type_name -> lienthong.registry.v1.Right
+	6,  // 23: lienthong.registry.v1.RegistryService.PutOrganisations:input_type -> lienthong.registry.v1.PutOrganisationsRequest
+	8,  // 24: lienthong.registry.v1.RegistryService.ListOrganisations:input_type -> lienthong.registry.v1.ListOrganisationsRequest
+	10, // 25: lienthong.registry.v1.RegistryService.CreateNode:input_type -> lienthong.registry.v1.CreateNodeRequest
+	12, // 26: lienthong.registry.v1.RegistryService.IssueToken:input_type -> lienthong.registry.v1.IssueTokenRequest
+	14, // 27: lienthong.registry.v1.RegistryService.UpdateNode:input_type -> lienthong.registry.v1.UpdateNodeRequest
+	16, // 28: lienthong.registry.v1.RegistryService.ListNodes:input_type -> lienthong.registry.v1.ListNodesRequest
+	18, // 29: lienthong.registry.v1.RegistryService.SetNodeState:input_type -> lienthong.registry.v1.SetNodeStateRequest
+	20, // 30: lienthong.registry.v1.RegistryService.GrantRight:input_type -> lienthong.registry.v1.GrantRightRequest
+	22, // 31: lienthong.registry.v1.RegistryService.ListRights:input_type -> lienthong.registry.v1.ListRightsRequest
+	24, // 32: lienthong.registry.v1.RegistryService.RevokeRight:input_type -> lienthong.registry.v1.RevokeRightRequest
+	7,  // 33: lienthong.registry.v1.RegistryService.PutOrganisations:output_type -> lienthong.registry.v1.PutOrganisationsResponse
+	9,  // 34: lienthong.registry.v1.RegistryService.ListOrganisations:output_type -> lienthong.registry.v1.ListOrganisationsResponse
+	11, // 35: lienthong.registry.v1.RegistryService.CreateNode:output_type -> lienthong.registry.v1.CreateNodeResponse
+	13, // 36: lienthong.registry.v1.RegistryService.IssueToken:output_type -> lienthong.registry.v1.IssueTokenResponse
+	15, // 37: lienthong.registry.v1.RegistryService.UpdateNode:output_type -> lienthong.registry.v1.UpdateNodeResponse
+	17, // 38: lienthong.registry.v1.RegistryService.ListNodes:output_type -> lienthong.registry.v1.ListNodesResponse
+	19, // 39: lienthong.registry.v1.RegistryService.SetNodeState:output_type -> lienthong.registry.v1.SetNodeStateResponse
+	21, // 40: lienthong.registry.v1.RegistryService.GrantRight:output_type -> lienthong.registry.v1.GrantRightResponse
+	23, // 41: lienthong.registry.v1.RegistryService.ListRights:output_type -> lienthong.registry.v1.ListRightsResponse
+	25, // 42: lienthong.registry.v1.RegistryService.RevokeRight:output_type -> lienthong.registry.v1.RevokeRightResponse
+	33, // [33:43] is the sub-list for method output_type
+	23, // [23:33] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_lienthong_registry_v1_registry_proto_init() }
@@ -1610,14 +1749,14 @@ func file_lienthong_registry_v1_registry_proto_init() {
 	if File_lienthong_registry_v1_registry_proto != nil {
 		return
 	}
-	file_lienthong_registry_v1_registry_proto_msgTypes[11].OneofWrappers = []any{}
+	file_lienthong_registry_v1_registry_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lienthong_registry_v1_registry_proto_rawDesc), len(file_lienthong_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -47,8 +47,8 @@ type RegistryServiceClient interface {
 	// lost, or one that has lost its key or let its certificate end. An earlier token
 	// that was not used is void; a certificate stays good until the token is used.
 	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error)
-	// Changes what a node is said to be and how its packets are read. What is not
-	// given stays as it is.
+	// Changes what a node is said to be, how its packets are read, and its quota. What
+	// is not given stays as it is.
 	UpdateNode(ctx context.Context, in *UpdateNodeRequest, opts ...grpc.CallOption) (*UpdateNodeResponse, error)
 	// Lists nodes by id.
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*ListNodesResponse, error)
@@ -186,8 +186,8 @@ type RegistryServiceServer interface {
 	// lost, or one that has lost its key or let its certificate end. An earlier token
 	// that was not used is void; a certificate stays good until the token is used.
 	IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error)
-	// Changes what a node is said to be and how its packets are read. What is not
-	// given stays as it is.
+	// Changes what a node is said to be, how its packets are read, and its quota. What
+	// is not given stays as it is.
 	UpdateNode(context.Context, *UpdateNodeRequest) (*UpdateNodeResponse, error)
 	// Lists nodes by id.
 	ListNodes(context.Context, *ListNodesRequest) (*ListNodesResponse, error)

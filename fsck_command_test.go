@@ -1,0 +1,80 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	command "github.com/lienthong/lienthong"
+	"github.com/lienthong/lienthong/hub"
+)
+
+// A hub's data directory, from while it runs to when it is damaged.
+func TestFsck(t *testing.T) {
+	t.Parallel()
+	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
+	admin := filepath.Join(data, "admin")
+	running := startHub(t, data, "127.0.0.1:0", "127.0.0.1:0")
+	province := enrol(t, admin, "H41/motcua", "one-stop")
+	enrol(t, admin, "G22/portal", "portal")
+	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
+	must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml"), filepath.Join(files, "progress.xml"))
+
+	wantSaid(t, "while the hub runs", lienthong(t, "", "fsck", "--data", data), 2, "a hub runs on "+data, "lienthong backup")
+	if err := running.end(t, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wantSaid(t, "of a sound hub", lienthong(t, "", "fsck", "--data", data), 0, "2 packets, last sequence 2; 2 deliveries waiting", "everything is as it must be")
+	wantSaid(t, "in Vietnamese", inVietnamese(t, "fsck", "--quick", "--data", data), 0, "2 gói tin, số thứ tự cuối 2", "mọi thứ đều đúng")
+
+	segment := filepath.Join(data, "store", "journal", "00000000000000000000.journal")
+	content, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.Index(string(content), "MSyncDocument")
+	content[at] ^= 1
+	if err := os.WriteFile(segment, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantSaid(t, "of a damaged one", lienthong(t, "", "fsck", "--data", data), 1,
+		"store/journal/00000000000000000000.journal: error: a part of the journal is damaged or missing; restore the data directory from a backup", "(journal.damaged)", "problems: ")
+	told := lienthong(t, "", "fsck", "--data", data, "--output", "json")
+	if told.code != 1 {
+		t.Errorf("exit code %d with --output json, want 1", told.code)
+	}
+	lines := strings.Split(strings.TrimSpace(told.stdout), "\n")
+	for i, line := range lines {
+		var object struct{ Type, Rule, File, Message string }
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if last := i == len(lines)-1; last != (object.Type == "summary") || !last && (object.Rule == "" || object.Message == "") {
+			t.Errorf("line %d: %s", i, line)
+		}
+	}
+	if strings.Contains(told.stdout, "Nguyễn") {
+		t.Errorf("it tells what is in packets:\n%s", told.stdout)
+	}
+}
+
+func TestFsckOfNoHub(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	wantSaid(t, "of an empty directory", lienthong(t, "", "fsck", "--data", dir), 2, dir+" is no data directory of a hub")
+	wantSaid(t, "without a directory", lienthong(t, "", "fsck"), 2, "--data DIR is required")
+	wantSaid(t, "with a wrong output", lienthong(t, "", "fsck", "--data", dir, "--output", "xml"), 2, `--output "xml": text and json are allowed`)
+}
+
+// Every rule that a check has is explained, in both languages.
+func TestEveryRuleOfFsckIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, rule := range hub.Rules() {
+		if vi, en := command.Explain(rule); vi == string(rule) || en == string(rule) || vi == en {
+			t.Errorf("rule %s is explained as %q, %q", rule, vi, en)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
+)
+
+// asHub is how a limit is written that the hub has for all nodes.
+const asHub = "hub"
+
+// limit is a flag: a number or, where it is sized, of bytes; 0 is as the hub has it.
+type limit struct {
+	value uint64
+	sized bool
+}
+
+// Set implements pflag.Value.
+func (l *limit) Set(text string) error {
+	if text == asHub {
+		l.value = 0
+		return nil
+	}
+	digits, factor := text, uint64(1)
+	if l.sized {
+		digits, factor = cutUnit(text)
+	}
+	number, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || number == 0 || number > math.MaxUint64/factor {
+		return errors.New("not a limit") // FlagError says what is
+	}
+	l.value = number * factor
+	return nil
+}
+
+// String implements pflag.Value.
+func (l *limit) String() string {
+	if l.value == 0 {
+		return asHub
+	}
+	return strconv.FormatUint(l.value, 10)
+}
+
+// Types of flags.
+const (
+	limitType = "limit"
+	sizeType  = "size"
+)
+
+// Type implements pflag.Value.
+func (l *limit) Type() string {
+	if l.sized {
+		return sizeType
+	}
+	return limitType
+}
+
+// units of bytes, each 1024 times the one before.
+func units() []string { return []string{"KiB", "MiB", "GiB", "TiB"} }
+
+func cutUnit(text string) (digits string, factor uint64) {
+	factor = 1
+	for _, unit := range units() {
+		factor <<= 10
+		if digits, found := strings.CutSuffix(text, unit); found {
+			return digits, factor
+		}
+	}
+	return text, 1
+}
+
+// byteText writes bytes in the largest unit that needs no fraction.
+func byteText(bytes uint64) string {
+	text := fmt.Sprintf("%d bytes", bytes)
+	for _, unit := range units() {
+		if bytes == 0 || bytes%1024 != 0 {
+			break
+		}
+		bytes /= 1024
+		text = fmt.Sprintf("%d %s", bytes, unit)
+	}
+	return text
+}
+
+// quotaText writes what a quota says; otherwise, where it says nothing.
+func quotaText(quota *registryv1.Quota, otherwise string) string {
+	var said []string
+	if packets := quota.GetPacketsPerSecond(); packets > 0 {
+		said = append(said, fmt.Sprintf("%d packets/s", packets))
+	}
+	if bytes := quota.GetBytesPerSecond(); bytes > 0 {
+		said = append(said, byteText(bytes)+"/s")
+	}
+	if bytes := quota.GetInboxBytes(); bytes > 0 {
+		said = append(said, "inbox "+byteText(bytes))
+	}
+	if len(said) == 0 {
+		return otherwise
+	}
+	return strings.Join(said, ", ")
+}

@@ -1,0 +1,196 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
+	"github.com/lienthong/lienthong/hub"
+	"github.com/lienthong/lienthong/hub/hubtest"
+	"github.com/lienthong/lienthong/hub/store/pebblestore"
+)
+
+func backedUp(t *testing.T, data, to string) hub.Backup {
+	t.Helper()
+	made, err := hub.MakeBackup(t.Context(), data, to, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, beside := range []string{to + ".partial", to + ".old"} {
+		if _, err := os.Stat(beside); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is there after the backup: %v", beside, err)
+		}
+	}
+	return made
+}
+
+func wantSoundBackup(t *testing.T, dir string) {
+	t.Helper()
+	_, found := checkOf(t, dir, false)
+	for _, f := range found {
+		if f.Rule != pebblestore.RuleIndexMissing && f.Rule != pebblestore.RuleUnfinished {
+			t.Errorf("%s: %+v", dir, f)
+		}
+	}
+}
+
+// While packets come in, backups are made again and again. Each is sound; a hub that is
+// started on the last has everything that had a receipt before that was begun.
+func TestBackupOfARunningHub(t *testing.T) {
+	t.Parallel()
+	running := hubtest.Start(t, auditing)
+	province := join(t, running, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	portal := join(t, running, "G22/portal", registryv1.NodeKind_NODE_KIND_PORTAL)
+	running.Grant("H41", "G22/portal")
+	var accepted atomic.Uint64
+	ctx, enough := context.WithCancel(t.Context())
+	defer enough()
+	var load sync.WaitGroup
+	load.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			receipt, err := province.Submit(t.Context(), envelope(t, fmt.Sprintf("id-%d", n), "dossier.xml"))
+			if err != nil {
+				t.Errorf("submit: %v", err)
+				return
+			}
+			accepted.Store(receipt.Statement.GetSequence())
+		}
+	})
+	to := filepath.Join(t.TempDir(), "backup")
+	before := uint64(0)
+	for range 5 {
+		for want := before + 5; accepted.Load() < want; {
+			take(t, portal, 1)
+		}
+		before = accepted.Load()
+		backedUp(t, running.DataDir, to)
+		wantSoundBackup(t, to)
+	}
+	enough()
+	load.Wait()
+	running.Stop()
+
+	restored := hubtest.Start(t, func(c *hub.Config) { c.DataDir, c.GRPC = to, running.GRPCAddress() })
+	again := open(t, province.profile)
+	for sequence := uint64(1); sequence <= before; sequence++ {
+		if _, err := again.GetReceipt(t.Context(), sequence); err != nil {
+			t.Errorf("receipt %d of %d: %v", sequence, before, err)
+		}
+	}
+	resubmitted, err := again.Submit(t.Context(), envelope(t, "id-0", "dossier.xml"))
+	if err != nil || resubmitted.Statement.GetSequence() != 1 {
+		t.Errorf("the first packet again: %v, %v; want its receipt", resubmitted, err)
+	}
+	restored.Stop()
+	wantSoundBackup(t, to)
+	if _, err := hub.MakeBackup(t.Context(), running.DataDir, to, time.Now); !errors.Is(err, hub.ErrNoBackup) {
+		t.Errorf("a backup over what a hub was started on: %v; want ErrNoBackup", err)
+	}
+}
+
+// A backup has everything but what is made from it, with modes.
+func TestABackupIsPrivateAndWhole(t *testing.T) {
+	t.Parallel()
+	data, to := served(t), filepath.Join(t.TempDir(), "backup")
+	backedUp(t, data, to)
+	want := modes(t, data)
+	want = slices.DeleteFunc(want, func(line string) bool {
+		return strings.Contains(line, "store/index") || strings.Contains(line, "LOCK")
+	})
+	want = append(want, "-rw------- backup.json")
+	slices.Sort(want)
+	if got := modes(t, to); !slices.Equal(got, want) {
+		t.Errorf("the backup has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	first := backedUp(t, data, to)
+	if second := backedUp(t, data, to); second.Bytes > first.Bytes {
+		t.Errorf("nothing has changed; %d bytes were copied, then %d", first.Bytes, second.Bytes)
+	}
+}
+
+// modes are the files below a directory, each with its mode; of the journal's, which it
+// makes anew, only that they are there.
+func modes(t *testing.T, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		name, _ := filepath.Rel(dir, path)
+		mode := ""
+		if err == nil && !strings.HasPrefix(name, "store/journal") && name != "." {
+			mode = info.Mode().String()
+		}
+		all = append(all, mode+" "+name)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// A backup that was cut short is no backup, the one before it is untouched, and the next
+// one goes through.
+func TestABackupThatIsCutShort(t *testing.T) {
+	t.Parallel()
+	data, to := served(t), filepath.Join(t.TempDir(), "backup")
+	backedUp(t, data, to)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := hub.MakeBackup(cancelled, data, to, time.Now); !errors.Is(err, context.Canceled) {
+		t.Fatalf("%v; want it to be cancelled", err)
+	}
+	wantSoundBackup(t, to)
+	h, err := hub.New(context.WithoutCancel(t.Context()), hub.Config{DataDir: to + ".partial", GRPC: "127.0.0.1:0", HTTP: "127.0.0.1:0"})
+	if err == nil {
+		t.Fatalf("a hub started on a part of a backup; closing it: %v", h.Close())
+	}
+	if !strings.Contains(err.Error(), "not finished") {
+		t.Errorf("refused with %v; want it to say that the backup was not finished", err)
+	}
+	// The power may go between the two steps with which one takes the other's place.
+	if err := os.Rename(to, to+".old"); err != nil {
+		t.Fatal(err)
+	}
+	backedUp(t, data, to)
+	wantSoundBackup(t, to)
+}
+
+func TestBackupRefuses(t *testing.T) {
+	t.Parallel()
+	data := served(t)
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "precious"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		from, to string
+		want     string
+	}{
+		"where something else is":  {data, full, "no backup"},
+		"into the data directory":  {data, filepath.Join(data, "backup"), "is in the other"},
+		"above the data directory": {data, filepath.Dir(data), "is in the other"},
+		"of nothing":               {full, filepath.Join(t.TempDir(), "b"), "no hub was started there"},
+	} {
+		if _, err := hub.MakeBackup(t.Context(), tc.from, tc.to, time.Now); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v; want %q", name, err, tc.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(full, "precious")); err != nil {
+		t.Error(err)
+	}
+}

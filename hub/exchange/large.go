@@ -1,0 +1,164 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/blobs"
+)
+
+// LargeReaders read large contents: they may copy little of them. Strict is needed
+// where Config.Strict is.
+type LargeReaders struct{ Liberal, Strict Reader }
+
+// Accepted packets, for NeedsContent.
+type records interface {
+	Find(ctx context.Context, sender, id string) (sequence uint64, digest [32]byte, err error)
+	Records(ctx context.Context, sequences []uint64) ([][]byte, error)
+}
+
+// NeedsContent returns what tells blobs whether a packet with a content was accepted.
+func NeedsContent(s records) func(context.Context, blobs.Content) (bool, error) {
+	return func(ctx context.Context, c blobs.Content) (bool, error) {
+		sequence, _, err := s.Find(ctx, c.Sender, c.ID)
+		var found [][]byte
+		if err == nil {
+			found, err = s.Records(ctx, []uint64{sequence})
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		accepted := &exchangev1.AcceptedPacket{}
+		if err == nil {
+			err = proto.Unmarshal(found[0], accepted)
+		}
+		if err != nil {
+			return false, fmt.Errorf("look for the packet of an upload: %w", err)
+		}
+		needed, large := LargeContent(accepted)
+		return large && needed == c, nil
+	}
+}
+
+// LargeContent returns which content an accepted packet has beside it; false where it
+// has its content in it.
+func LargeContent(accepted *exchangev1.AcceptedPacket) (blobs.Content, bool) {
+	upload := accepted.GetEnvelope().GetUpload()
+	return contentOf(accepted.GetSender(), accepted.GetEnvelope().GetId(), upload), upload != nil
+}
+
+func contentOf(sender, id string, upload *exchangev1.Upload) blobs.Content {
+	c := blobs.Content{Sender: sender, ID: id, Size: int64(upload.GetSize())} //nolint:gosec // compared with the limit where it comes in
+	copy(c.SHA256[:], upload.GetSha256())
+	return c
+}
+
+// admitLarge does what admit does, with a content that was uploaded. One is read at a
+// time: of all that it takes to read it, there is that much once.
+func (s *Service) admitLarge(ctx context.Context, sub *submission) error {
+	env := sub.envelope
+	if err := s.checkLarge(env.GetUpload()); err != nil {
+		return err
+	}
+	switch sequence, digest, err := s.store.Find(ctx, sub.sender, env.GetId()); {
+	case err == nil && digest != sub.stored.Digest:
+		return (&receipts{store: s.store}).conflict(ctx, env, sequence)
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return storeUnavailable(fmt.Errorf("look for an earlier submission: %w", err))
+	}
+	content := contentOf(sub.sender, env.GetId(), env.GetUpload())
+	hold, err := s.blobs.Hold(content)
+	if err != nil {
+		return uploadMissing(err, codes.FailedPrecondition)
+	}
+	sub.hold = hold
+	if err := s.transfers.reading.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("wait to read a large packet: %w", context.Cause(ctx))
+	}
+	defer s.transfers.reading.Release(1)
+	err = s.blobs.View(ctx, content, func(bytes []byte) error {
+		sub.content = bytes
+		defer func() { sub.content, sub.packet = nil, nil }()
+		return detached(s.admit(sub))
+	})
+	var refused *fault.Error
+	if err != nil && !errors.As(err, &refused) {
+		return fmt.Errorf("read large packet: %w", err)
+	}
+	return err
+}
+
+// release lets go of the content of a large packet, once it is known whether that was
+// accepted.
+func (sub *submission) release(accepted bool) {
+	if sub == nil || sub.hold == nil {
+		return
+	}
+	sub.hold.Release(accepted)
+	sub.hold = nil
+}
+
+// detached makes the findings of a refusal their own: their texts may be of a content
+// that will not be there any more.
+func detached(err error) error {
+	var refused *fault.Error
+	if !errors.As(err, &refused) {
+		return err
+	}
+	for i, f := range refused.Findings {
+		own := &packetv1.Finding{
+			Severity: f.GetSeverity(), Line: f.Line, Column: f.Column, Rule: strings.Clone(f.GetRule()),
+			Field: strings.Clone(f.GetField()), Sent: strings.Clone(f.GetSent()), Understood: strings.Clone(f.GetUnderstood()),
+			MessageEn: strings.Clone(f.GetMessageEn()), MessageVi: strings.Clone(f.GetMessageVi()),
+		}
+		refused.Findings[i] = own
+	}
+	return err
+}
+
+// checkLarge refuses a content that is too large.
+func (s *Service) checkLarge(upload *exchangev1.Upload) error {
+	if s.blobs == nil {
+		return fault.New(codes.Unimplemented, "no_uploads", "this hub takes no uploads", "trục liên thông này không nhận nội dung tải lên riêng")
+	}
+	if size, most := upload.GetSize(), uint64(s.limits.LargeBytes); size > most { //nolint:gosec // a limit
+		return fault.New(codes.ResourceExhausted, "packet_too_large",
+			fmt.Sprintf("content is %d bytes; at most %d are allowed", size, most),
+			fmt.Sprintf("nội dung gói tin có %d byte; cho phép tối đa %d byte", size, most))
+	}
+	return nil
+}
+
+// checkFormat refuses to write a large packet in another format than its sender's.
+func checkFormat(env *exchangev1.Envelope, wanted exchangev1.Format) error {
+	if wanted == exchangev1.Format_FORMAT_UNSPECIFIED || wanted == env.GetFormat() {
+		return nil
+	}
+	return fault.New(codes.FailedPrecondition, "format_unavailable",
+		fmt.Sprintf("this packet has %d bytes; so large, it is there as it was sent only, as %s", env.GetUpload().GetSize(), env.GetFormat()),
+		fmt.Sprintf("gói tin có %d byte; gói tin lớn chỉ lấy được nguyên văn như đã gửi, dạng %s", env.GetUpload().GetSize(), env.GetFormat()))
+}
+
+// uploadMissing is the refusal of what needs a complete upload.
+func uploadMissing(err error, code codes.Code) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return fault.New(code, "upload_missing",
+			"the hub has no upload of this content for this id; upload it first, then submit",
+			"trục liên thông chưa có nội dung tải lên cho mã này; hãy tải nội dung lên rồi gửi gói tin")
+	case errors.Is(err, blobs.ErrIncomplete):
+		return fault.New(code, "upload_incomplete",
+			"the upload of this content is not complete; go on with it, then submit",
+			"nội dung chưa được tải lên đủ; hãy tải tiếp rồi gửi gói tin").Because(err)
+	}
+	return fmt.Errorf("hold upload: %w", err)
+}

@@ -1,0 +1,307 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/blobs"
+)
+
+// Streams of contents that are under way at one time, of one node and of all: each
+// holds a block of 1 MiB, and what gRPC lets come ahead, up to 16 MiB.
+const (
+	transfersPerNode = 8
+	transfersInAll   = 32
+)
+
+// transfers bounds what large contents take of the hub.
+type transfers struct {
+	reading *semaphore.Weighted // one large packet is read at a time
+
+	mu     sync.Mutex
+	all    int
+	byNode map[string]int
+}
+
+func newTransfers() *transfers {
+	return &transfers{reading: semaphore.NewWeighted(1), byNode: map[string]int{}}
+}
+
+// enter counts a stream until leave is called; a *fault.Error where there are too many.
+func (t *transfers) enter(node string) (leave func(), err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byNode[node] >= transfersPerNode || t.all >= transfersInAll {
+		return nil, fault.New(codes.ResourceExhausted, "too_many_transfers",
+			fmt.Sprintf("%d large packets of one node, and %d of all, travel at one time; try again later", transfersPerNode, transfersInAll),
+			fmt.Sprintf("mỗi hệ thống được truyền cùng lúc %d gói tin lớn, toàn trục %d; vui lòng thử lại sau", transfersPerNode, transfersInAll)).After(time.Second)
+	}
+	t.all++
+	t.byNode[node]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.all--
+		if t.byNode[node]--; t.byNode[node] == 0 {
+			delete(t.byNode, node)
+		}
+	}, nil
+}
+
+// Upload implements TransferService.
+func (s *Service) Upload(stream exchangev1.TransferService_UploadServer) error {
+	ctx := stream.Context()
+	caller, err := s.callerOf(ctx)
+	if err != nil {
+		return err
+	}
+	leave, err := s.transfers.enter(caller)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	first, err := stream.Recv()
+	if err != nil {
+		return fmt.Errorf("read upload: %w", err)
+	}
+	content, err := s.announced(ctx, caller, first.GetStart())
+	if err != nil {
+		return err
+	}
+	writer, err := s.blobs.Begin(ctx, content, int64(first.GetStart().GetOffset())) //nolint:gosec // anything but what is held is refused
+	if err != nil {
+		return uploadRefused(err)
+	}
+	err = s.take(stream, caller, writer)
+	held, closeErr := writer.Close()
+	switch {
+	case err != nil:
+		return uploadRefused(err)
+	case closeErr != nil:
+		return uploadRefused(closeErr)
+	}
+	if err := stream.SendAndClose(&exchangev1.UploadResponse{Held: uint64(held)}); err != nil { //nolint:gosec // a size
+		return fmt.Errorf("answer upload: %w", err)
+	}
+	return nil
+}
+
+// announced checks what an upload says it will be.
+func (s *Service) announced(ctx context.Context, caller string, start *exchangev1.UploadStart) (blobs.Content, error) {
+	if start == nil {
+		return blobs.Content{}, fault.New(codes.InvalidArgument, "request_invalid",
+			"start: the first message of an upload has to say what it is", "start: thông điệp đầu tiên phải cho biết nội dung sẽ tải lên")
+	}
+	if err := s.checkLarge(start.GetContent()); err != nil {
+		return blobs.Content{}, err
+	}
+	switch sequence, _, err := s.store.Find(ctx, caller, start.GetId()); {
+	case err == nil:
+		return blobs.Content{}, fault.New(codes.AlreadyExists, "packet_accepted",
+			fmt.Sprintf("a packet with this id was accepted as sequence %d; submit it again to get its receipt, or use a new id", sequence),
+			fmt.Sprintf("gói tin với mã này đã được tiếp nhận với số thứ tự %d; hãy gửi lại để nhận biên nhận, hoặc dùng mã mới", sequence))
+	case !errors.Is(err, store.ErrNotFound):
+		return blobs.Content{}, storeUnavailable(fmt.Errorf("look for an earlier submission: %w", err))
+	}
+	return contentOf(caller, start.GetId(), start.GetContent()), nil
+}
+
+// take writes what comes, no faster than the node may send.
+func (s *Service) take(stream exchangev1.TransferService_UploadServer, caller string, writer *blobs.Writer) error {
+	ctx := stream.Context()
+	for {
+		next, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read upload: %w", err)
+		}
+		if next.GetStart() != nil {
+			return fault.New(codes.InvalidArgument, "request_invalid",
+				"start: an upload begins once in a stream", "start: mỗi luồng chỉ bắt đầu một lần tải lên")
+		}
+		if err := s.quota.paceBytes(ctx, caller, len(next.GetChunk())); err != nil {
+			return err
+		}
+		if err := writer.Write(ctx, next.GetChunk()); err != nil {
+			return fmt.Errorf("take upload: %w", err)
+		}
+	}
+}
+
+// paceBytes waits until a node may send more of a content, and counts it as sent.
+func (q *quota) paceBytes(ctx context.Context, node string, size int) error {
+	for {
+		rate := q.of(node).BytesPerSecond
+		if rate == 0 {
+			return nil
+		}
+		own := q.account(node)
+		own.mu.Lock()
+		wait := own.bytes.wait(q.clock(), rate)
+		if wait == 0 {
+			own.bytes.left -= float64(size)
+		}
+		own.mu.Unlock()
+		if wait == 0 {
+			return nil
+		}
+		timer := time.NewTimer(min(wait, paceStep))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("wait for the quota: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// uploadRefused is the refusal of an upload.
+func uploadRefused(err error) error {
+	refusal := func(code codes.Code, reason, en, vi string) *fault.Error {
+		return fault.New(code, reason, en, vi).Because(err)
+	}
+	switch {
+	case errors.Is(err, blobs.ErrTooMany):
+		return refusal(codes.ResourceExhausted, "too_many_uploads",
+			"too many uploads wait to be submitted; submit or drop some, or try again later",
+			"có quá nhiều nội dung tải lên đang chờ gửi; hãy gửi hoặc bỏ bớt, hoặc thử lại sau").After(30 * time.Second)
+	case errors.Is(err, blobs.ErrOffset):
+		return refusal(codes.OutOfRange, "upload_offset",
+			"the upload does not go on there; ask how much of it is held", "vị trí tải tiếp không đúng; hãy hỏi lại đã lưu đến đâu")
+	case errors.Is(err, blobs.ErrBusy), errors.Is(err, blobs.ErrTakenOver):
+		return refusal(codes.Aborted, "upload_busy",
+			"this upload goes on in another call, or is being submitted", "nội dung này đang được tải lên hoặc gửi đi trong một lời gọi khác").After(time.Second)
+	case errors.Is(err, blobs.ErrOther):
+		return refusal(codes.InvalidArgument, "upload_other",
+			"what was uploaded is not the content announced: its size or its SHA-256 is another; upload it anew",
+			"nội dung tải lên không đúng với khai báo: khác kích thước hoặc khác SHA-256; hãy tải lên lại từ đầu")
+	case errors.Is(err, store.ErrFull):
+		return storeUnavailable(err)
+	}
+	return err
+}
+
+// GetUpload implements TransferService.
+func (s *Service) GetUpload(ctx context.Context, req *exchangev1.GetUploadRequest) (*exchangev1.GetUploadResponse, error) {
+	caller, err := s.uploader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	content, held, until, err := s.blobs.Held(caller, req.GetId())
+	if err != nil {
+		return nil, uploadMissing(err, codes.NotFound)
+	}
+	return &exchangev1.GetUploadResponse{
+		Content: &exchangev1.Upload{Size: uint64(content.Size), Sha256: content.SHA256[:]}, //nolint:gosec // a size
+		Held:    uint64(held), KeptUntil: timestamppb.New(until),                           //nolint:gosec // a size
+	}, nil
+}
+
+// DropUpload implements TransferService.
+func (s *Service) DropUpload(ctx context.Context, req *exchangev1.DropUploadRequest) (*exchangev1.DropUploadResponse, error) {
+	caller, err := s.uploader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.blobs.Drop(ctx, caller, req.GetId()); err != nil {
+		return nil, uploadRefused(fmt.Errorf("drop upload: %w", err))
+	}
+	return &exchangev1.DropUploadResponse{}, nil
+}
+
+func (s *Service) uploader(ctx context.Context) (string, error) {
+	caller, err := s.callerOf(ctx)
+	if err != nil {
+		return "", err
+	}
+	return caller, s.checkLarge(nil)
+}
+
+// Download implements TransferService.
+func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.TransferService_DownloadServer) error {
+	ctx := stream.Context()
+	if _, err := s.statementFor(ctx, req.GetSequence(), true); err != nil {
+		return err
+	}
+	caller, err := s.callerOf(ctx)
+	if err != nil {
+		return err
+	}
+	leave, err := s.transfers.enter(caller)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
+	if err != nil {
+		return fmt.Errorf("read packet: %w", err)
+	}
+	accepted := &exchangev1.AcceptedPacket{}
+	if err := proto.Unmarshal(records[0], accepted); err != nil {
+		return fmt.Errorf("read packet: %w", err)
+	}
+	content, large := LargeContent(accepted)
+	size := content.Size
+	if !large {
+		size = int64(len(accepted.GetEnvelope().GetContent()))
+	}
+	offset := int64(req.GetOffset()) //nolint:gosec // what is beyond is negative, and refused
+	if offset < 0 || offset > size {
+		return fault.New(codes.OutOfRange, "offset_beyond",
+			fmt.Sprintf("the content has %d bytes", size), fmt.Sprintf("nội dung có %d byte", size))
+	}
+	if large {
+		return s.sendLarge(content, offset, stream)
+	}
+	return sendContent(accepted.GetEnvelope().GetContent()[offset:], stream)
+}
+
+// chunkBytes of a content travel in one message.
+const chunkBytes = 256 << 10
+
+func sendContent(content []byte, stream exchangev1.TransferService_DownloadServer) error {
+	for chunk := range slices.Chunk(content, chunkBytes) {
+		if err := stream.Send(&exchangev1.DownloadResponse{Chunk: chunk}); err != nil {
+			return fmt.Errorf("send content: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Service) sendLarge(content blobs.Content, offset int64, stream exchangev1.TransferService_DownloadServer) (err error) {
+	if s.blobs == nil {
+		return fmt.Errorf("%w: the hub runs without what keeps large contents", store.ErrNotFound)
+	}
+	reader, err := s.blobs.Read(content, offset)
+	if err != nil {
+		return fmt.Errorf("read content: %w", err)
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	for {
+		block, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read content: %w", err)
+		}
+		if err := sendContent(block, stream); err != nil {
+			return err
+		}
+	}
+}
