@@ -158,6 +158,12 @@ bench: sax2 ## Measures, and writes docs/performance.md.
 	awk -f docs/performance.awk $(BIN)/machine.txt $(BIN)/bench.txt > docs/performance.md
 	@cat docs/performance.md
 
+CYCLES ?= 500
+
+.PHONY: kill
+kill: ## Kills the real binary under load, CYCLES times (500), and judges what is left.
+	LIENTHONG_KILL_CYCLES=$(CYCLES) go test -race -count=1 -timeout 0 -run 'TestKilledHubKeepsItsWord' -v .
+
 # What fuzzing finds, it adds to the testdata/fuzz beside the target: commit that. A
 # target whose time is up in the middle of an input says that its deadline is exceeded
 # (golang.org/issue/48591), and has found nothing.
