@@ -20,7 +20,7 @@ import (
 // where Config.Strict is.
 type LargeReaders struct{ Liberal, Strict Reader }
 
-// Accepted packets, for NeedsContent.
+// records are what was accepted.
 type records interface {
 	Find(ctx context.Context, sender, id string) (sequence uint64, digest [32]byte, err error)
 	Records(ctx context.Context, sequences []uint64) ([][]byte, error)

@@ -70,6 +70,12 @@ func TestEnvelopesKeepTheRules(t *testing.T) {
 			OnBehalfOf: text.Draw(t, "on behalf of"),
 			Recipients: rapid.SliceOfN(text, 0, 10).Draw(t, "recipients"),
 		}
+		if rapid.Bool().Draw(t, "uploaded") {
+			env.Upload = &exchangev1.Upload{
+				Size:   rapid.Uint64Range(0, 2).Draw(t, "size"),
+				Sha256: rapid.SliceOfN(rapid.Byte(), 31, 33).Draw(t, "sha256"),
+			}
+		}
 		broken := validator.Validate(env) != nil
 		_, err := sender.Submit(context.Background(), &exchangev1.SubmitRequest{Envelope: env})
 		if got := fault.From(err).Reason == "request_invalid"; got != broken {
