@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lienthong/lienthong/hub"
 )
@@ -45,21 +46,8 @@ has finished what it accepted.`,
   lienthong hub --config /etc/lienthong.yaml`,
 		Args: noArguments,
 	}
+	hubFlags(cmd.Flags(), &cfg)
 	flags := cmd.Flags()
-	flags.StringVar(&cfg.DataDir, "data", "", "directory that holds everything the hub keeps")
-	flags.StringVar(&cfg.Name, "name", hub.DefaultName, "name of the hub in certificates and receipts, fixed at the first start")
-	flags.StringVar(&cfg.GRPC, "grpc", cfg.GRPC, "address for nodes and administrators (gRPC, mutual TLS)")
-	flags.StringVar(&cfg.HTTP, "http", cfg.HTTP, "address for REST/XML clients (HTTPS, mutual TLS)")
-	flags.StringVar(&cfg.Web, "web", cfg.Web, `address of the public pages (HTTP, for a reverse proxy); "" for none`)
-	flags.StringSliceVar(&cfg.Hosts, "host", nil, "name or IP address that clients reach the hub by; may be repeated, the first stands in tokens")
-	flags.IntVar(&cfg.ContentBytes, "content-bytes", 0, "largest packet that comes in one piece, in bytes (default 16 MiB)")
-	flags.IntVar(&cfg.LargeBytes, "large-bytes", 0, "largest packet that is uploaded in pieces, in bytes (default 160 MiB)")
-	flags.BoolVar(&cfg.Strict, "strict", false, "refuse packets that can only be read by taking liberties, of every node; of one: lienthong admin node set")
-	flags.IntVar(&cfg.DeliveryAttempts, "delivery-attempts", 0, fmt.Sprintf("how often a packet that its recipient rejects is delivered before it becomes a dead letter (default %d)", hub.DefaultDeliveryAttempts))
-	flags.Uint64Var(&cfg.PacketsPerSecond, "packets-per-second", 0, "packets that one node may send in a second (default no limit)")
-	flags.Uint64Var(&cfg.BytesPerSecond, "bytes-per-second", 0, "bytes of content that one node may send in a second (default no limit)")
-	flags.Uint64Var(&cfg.InboxBytes, "inbox-bytes", 0, "bytes that may wait for one node before more for it is refused (default 64 GiB)")
-	flags.IntVar(&cfg.HandshakesPerSecond, "handshakes-per-second", 0, "connections of nodes that are verified in a second; others wait or try again (default 500)")
 	flags.StringVar(&file, "config", "", "YAML file with these settings")
 	flags.StringVar(&level, "log", "info", "least level to log: debug, info, warn, error")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -80,6 +68,24 @@ has finished what it accepted.`,
 	}
 	cmd.AddCommand(hubAdminCommand())
 	return cmd
+}
+
+// hubFlags declares the flags that are settings of the configuration file too.
+func hubFlags(flags *pflag.FlagSet, cfg *hub.Config) {
+	flags.StringVar(&cfg.DataDir, "data", "", "directory that holds everything the hub keeps")
+	flags.StringVar(&cfg.Name, "name", hub.DefaultName, "name of the hub in certificates and receipts, fixed at the first start")
+	flags.StringVar(&cfg.GRPC, "grpc", cfg.GRPC, "address for nodes and administrators (gRPC, mutual TLS)")
+	flags.StringVar(&cfg.HTTP, "http", cfg.HTTP, "address for REST/XML clients (HTTPS, mutual TLS)")
+	flags.StringVar(&cfg.Web, "web", cfg.Web, `address of the public pages (HTTP, for a reverse proxy); "" for none`)
+	flags.StringSliceVar(&cfg.Hosts, "host", nil, "name or IP address that clients reach the hub by; may be repeated, the first stands in tokens")
+	flags.IntVar(&cfg.ContentBytes, "content-bytes", 0, "largest packet that comes in one piece, in bytes (default 16 MiB)")
+	flags.IntVar(&cfg.LargeBytes, "large-bytes", 0, "largest packet that is uploaded in pieces, in bytes (default 160 MiB)")
+	flags.BoolVar(&cfg.Strict, "strict", false, "refuse packets that can only be read by taking liberties, of every node; of one: lienthong admin node set")
+	flags.IntVar(&cfg.DeliveryAttempts, "delivery-attempts", 0, fmt.Sprintf("how often a packet that its recipient rejects is delivered before it becomes a dead letter (default %d)", hub.DefaultDeliveryAttempts))
+	flags.Uint64Var(&cfg.PacketsPerSecond, "packets-per-second", 0, "packets that one node may send in a second (default no limit)")
+	flags.Uint64Var(&cfg.BytesPerSecond, "bytes-per-second", 0, "bytes of content that one node may send in a second (default no limit)")
+	flags.Uint64Var(&cfg.InboxBytes, "inbox-bytes", 0, "bytes that may wait for one node before more for it is refused (default 64 GiB)")
+	flags.IntVar(&cfg.HandshakesPerSecond, "handshakes-per-second", 0, "connections of nodes that are verified in a second; others wait or try again (default 500)")
 }
 
 // collectLess makes the garbage collector wait until the heap is four times what is in

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -125,69 +126,58 @@ func ReadConfig(path string, over Config) (Config, error) {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if c.DataDir == "" {
-		return c, errors.New("a data directory is required (--data DIR)")
+	if err := c.checkAddresses(); err != nil {
+		return c, err
 	}
-	if c.Name == "" {
-		c.Name = DefaultName
-	}
-	if c.GRPC == "" {
-		c.GRPC = DefaultGRPC
-	}
-	if c.HTTP == "" {
-		c.HTTP = DefaultHTTP
-	}
-	for _, door := range c.doors() {
-		if _, _, err := net.SplitHostPort(door.address); door.address != "" && err != nil {
-			return c, fmt.Errorf("%s address %q: host:port is expected, e.g. 127.0.0.1:8443 or :8443", door.name, door.address)
-		}
-	}
-	if c.ContentBytes == 0 {
-		c.ContentBytes = DefaultContentBytes
-	}
-	if c.ContentBytes < MinContentBytes || c.ContentBytes > MaxContentBytes {
-		return c, fmt.Errorf("content_bytes %d: %d to %d are allowed", c.ContentBytes, MinContentBytes, MaxContentBytes)
-	}
-	if c.LargeBytes == 0 {
-		c.LargeBytes = DefaultLargeBytes
-	}
-	if c.LargeBytes < MinContentBytes || c.LargeBytes > MaxContentBytes {
-		return c, fmt.Errorf("large_bytes %d: %d to %d are allowed", c.LargeBytes, MinContentBytes, MaxContentBytes)
-	}
-	if c.CheckpointInterval == 0 {
-		c.CheckpointInterval = DefaultCheckpointInterval
-	}
-	if c.CheckpointInterval < MinCheckpointInterval {
-		return c, fmt.Errorf("checkpoint_interval %s: %s or more is allowed", c.CheckpointInterval, MinCheckpointInterval)
-	}
-	if c.DeliveryAttempts == 0 {
-		c.DeliveryAttempts = DefaultDeliveryAttempts
-	}
-	if c.DeliveryAttempts < 1 || c.DeliveryAttempts > MaxDeliveryAttempts {
-		return c, fmt.Errorf("delivery_attempts %d: 1 to %d are allowed", c.DeliveryAttempts, MaxDeliveryAttempts)
-	}
-	if c.InboxBytes == 0 {
-		c.InboxBytes = DefaultInboxBytes
-	}
-	if c.HandshakesPerSecond == 0 {
-		c.HandshakesPerSecond = rpc.DefaultHandshakesPerSecond
-	}
-	if c.HandshakesPerSecond < 1 || c.HandshakesPerSecond > MaxHandshakesPerSecond {
-		return c, fmt.Errorf("handshakes_per_second %d: 1 to %d are allowed", c.HandshakesPerSecond, MaxHandshakesPerSecond)
-	}
-	if slices.Contains(c.Hosts, "") {
-		return c, errors.New("hosts: a host name or IP address is empty")
-	}
+	c.Name, c.GRPC, c.HTTP = cmp.Or(c.Name, DefaultName), cmp.Or(c.GRPC, DefaultGRPC), cmp.Or(c.HTTP, DefaultHTTP)
+	c.ContentBytes, c.LargeBytes = cmp.Or(c.ContentBytes, DefaultContentBytes), cmp.Or(c.LargeBytes, DefaultLargeBytes)
+	c.CheckpointInterval = cmp.Or(c.CheckpointInterval, DefaultCheckpointInterval)
+	c.DeliveryAttempts = cmp.Or(c.DeliveryAttempts, DefaultDeliveryAttempts)
+	c.InboxBytes = cmp.Or(c.InboxBytes, DefaultInboxBytes)
+	c.HandshakesPerSecond = cmp.Or(c.HandshakesPerSecond, rpc.DefaultHandshakesPerSecond)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if len(c.Hosts) == 0 {
 		c.Hosts = defaultHosts(c.GRPC)
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	return c, nil
+	return c, c.checkNumbers()
+}
+
+func (c Config) checkAddresses() error {
+	if c.DataDir == "" {
+		return errors.New("a data directory is required (--data DIR)")
+	}
+	for _, door := range c.doors() {
+		if _, _, err := net.SplitHostPort(door.address); door.address != "" && err != nil {
+			return fmt.Errorf("%s address %q: host:port is expected, e.g. 127.0.0.1:8443 or :8443", door.name, door.address)
+		}
+	}
+	if slices.Contains(c.Hosts, "") {
+		return errors.New("hosts: a host name or IP address is empty")
+	}
+	return nil
+}
+
+func (c Config) checkNumbers() error {
+	for _, of := range []struct {
+		name               string
+		value, least, most int
+	}{
+		{"content_bytes", c.ContentBytes, MinContentBytes, MaxContentBytes},
+		{"large_bytes", c.LargeBytes, MinContentBytes, MaxContentBytes},
+		{"delivery_attempts", c.DeliveryAttempts, 1, MaxDeliveryAttempts},
+		{"handshakes_per_second", c.HandshakesPerSecond, 1, MaxHandshakesPerSecond},
+	} {
+		if of.value < of.least || of.value > of.most {
+			return fmt.Errorf("%s %d: %d to %d are allowed", of.name, of.value, of.least, of.most)
+		}
+	}
+	if c.CheckpointInterval < MinCheckpointInterval {
+		return fmt.Errorf("checkpoint_interval %s: %s or more is allowed", c.CheckpointInterval, MinCheckpointInterval)
+	}
+	return nil
 }
 
 // door is one of the addresses a hub listens at.
