@@ -50,7 +50,7 @@ With --output json every line is an object. One with type finding for each:
   message, message_vi, message_en  what the rule says, and what to do
 
 and at the end one with type summary: checked (false: not all could be), packets, last
-(sequence), waiting, dead, removed, covered (by the ledger's checkpoint), bytes,
+(sequence), waiting, dead, covered (by the ledger's checkpoint), bytes,
 seconds, megabytes_per_second, problems, notices.
 
 Exit codes: 0 everything is as it must be; 1 there are problems; 2 not all could be
@@ -217,7 +217,6 @@ type toldSummary struct {
 	Last    uint64  `json:"last"`
 	Waiting uint64  `json:"waiting"`
 	Dead    uint64  `json:"dead"`
-	Removed uint64  `json:"removed"`
 	Covered uint64  `json:"covered"`
 	Bytes   int64   `json:"bytes"`
 	Seconds float64 `json:"seconds"`
@@ -233,7 +232,7 @@ func (f *fsck) sum(checked hub.Checked, all bool) {
 	if f.options.output == formatJSON {
 		f.write(toldSummary{
 			Type: "summary", Checked: all, Packets: checked.Packets, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
-			Removed: checked.Removed, Covered: checked.Covered, Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
+			Covered: checked.Covered, Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
 			Problems: f.problems, Notices: f.notices,
 		})
 		return

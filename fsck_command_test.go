@@ -78,3 +78,31 @@ func TestEveryRuleOfFsckIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// From a backup of a running hub, checked, to a hub that goes on from it.
+func TestBackupAndRestore(t *testing.T) {
+	t.Parallel()
+	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
+	admin, to := filepath.Join(data, "admin"), filepath.Join(t.TempDir(), "backup")
+	address := freeAddress(t)
+	running := startHub(t, data, address, "127.0.0.1:0")
+	province := enrol(t, admin, "H41/motcua", "one-stop")
+	portal := enrol(t, admin, "G22/portal", "portal")
+	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
+	accepted := must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml"))
+	wantSaid(t, "backup", lienthong(t, "", "backup", "--data", data, "--to", to), 0, to+": backed up", "Next: lienthong fsck --data "+to)
+	wantSaid(t, "backup again", lienthong(t, "", "backup", "--data", data, "--to", to, "--output", "json"), 0, `"linked_bytes":`)
+	wantSaid(t, "fsck of the backup", lienthong(t, "", "fsck", "--data", to), 0, "1 packets, last sequence 1", "(index.missing)", "everything is as it must be")
+	wantSaid(t, "backup over something", lienthong(t, "", "backup", "--data", data, "--to", files), 1, files+" is there and is no backup")
+	wantSaid(t, "backup of nothing", lienthong(t, "", "backup", "--data", files, "--to", to), 1, files+" is no data directory of a hub")
+	wantSaid(t, "backup to nowhere", lienthong(t, "", "backup", "--data", data), 2, "--to DIR are required")
+	if err := running.end(t, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+
+	startHub(t, to, address, "127.0.0.1:0")
+	if again := must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml")); again != accepted {
+		t.Errorf("submitted again to the restored hub: %q; before: %q", again, accepted)
+	}
+	must(t, "node", "receive", "--profile", portal, "--count", "1", "--dir", filepath.Join(t.TempDir(), "inbox"))
+}

@@ -37,7 +37,7 @@ func explain(rule pebblestore.Rule) (vi, en string) {
 	case pebblestore.RuleIndexDiffers:
 		return "chỉ mục không khớp với nhật ký; " + reindexVI, "the index is another than the journal makes; " + reindexEN
 	case pebblestore.RuleIndexMissing:
-		return "chưa có chỉ mục; lần khởi động sau sẽ dựng từ nhật ký; " + nothingVI, "there is no index; the next start makes it from the journal; " + nothingEN
+		return "không có chỉ mục dùng được; lần khởi động sau sẽ dựng từ nhật ký; " + nothingVI, "there is no index that can be used; the next start makes it from the journal; " + nothingEN
 	case pebblestore.RuleNotCompared:
 		return "chưa so sánh được do các lỗi khác", "not compared, because of what else was found"
 	}

@@ -18,8 +18,7 @@ type Stored struct {
 	store.Submission
 	Sequence uint64
 	At       time.Time
-	// Record and Leaf are what was sealed; Record is nil where it is no longer kept, and
-	// then there are no Recipients.
+	// Record and Leaf are what was sealed.
 	Record, Leaf []byte
 }
 
@@ -40,9 +39,6 @@ func Disagreements(hub string, p Stored, beside func(blobs.Content)) []string {
 	found.note(statement.GetEnvelopeId() != p.ID, "the statement is of another id")
 	found.note(uint32(statement.GetType()) != p.Kind, "the statement is of another type") //nolint:gosec // enum
 	found.note(orderOf(statement.GetSender(), statement.GetSubject()) != p.Order, "the statement is of another subject")
-	if p.Record == nil {
-		return found
-	}
 	found.note(!slices.Equal(statement.GetRecipients(), p.Recipients), "the statement names other recipients")
 	return append(found, inRecord(statement, p, beside)...)
 }

@@ -41,7 +41,8 @@ const (
 	RuleIndexAhead Rule = "index.ahead"
 	// RuleIndexDiffers: the index is another than the journal makes.
 	RuleIndexDiffers Rule = "index.differs"
-	// RuleIndexMissing: there is no index; the next start makes it.
+	// RuleIndexMissing: there is no index, or none that can be opened; the next start
+	// makes it.
 	RuleIndexMissing Rule = "index.missing"
 	// RuleNotCompared: something could not be compared because of other findings.
 	RuleNotCompared Rule = "not.compared"
@@ -83,7 +84,6 @@ type Contents struct {
 // Packet is an accepted packet as the journal has it.
 type Packet struct {
 	store.Submission
-	// Record is nil where it was removed.
 	Record, Leaf []byte
 }
 
@@ -119,9 +119,7 @@ type Checked struct {
 	Last    uint64 // sequence
 	// Waiting and Dead are deliveries in inboxes and dead letters.
 	Waiting, Dead uint64
-	// Removed are packets whose records are no longer kept.
-	Removed uint64
-	Bytes   int64 // read of the journal
+	Bytes         int64 // read of the journal
 	// Damaged says that a part of the journal could not be read: what is behind it could
 	// not be compared with what is not there.
 	Damaged bool

@@ -36,7 +36,8 @@ func openToCheck(files vfs.FS, dir string, report func(Finding)) (*checkedIndex,
 		report(Finding{Rule: RuleIndexMissing, Notice: true, File: indexDir})
 		return nil, nil //nolint:nilnil // as documented
 	case err != nil && (pebble.IsCorruptionError(err) || errors.Is(err, fs.ErrNotExist)):
-		report(Finding{Rule: RuleIndexDiffers, File: indexDir, What: fmt.Sprintf("it cannot be opened: %v", err)})
+		// A loss of power may leave it so; Open makes it again by itself.
+		report(Finding{Rule: RuleIndexMissing, Notice: true, File: indexDir, What: fmt.Sprintf("it cannot be opened: %v", err)})
 		return nil, nil //nolint:nilnil // as documented
 	case err != nil:
 		return nil, fmt.Errorf("index: %w", err)

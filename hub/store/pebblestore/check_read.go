@@ -204,9 +204,7 @@ func (f *checkedFrame) contents() *Contents {
 		p.Digest = g.digests[i]
 		p.Leaf = f.Payload[leaf : leaf+int(e.leafSize)]
 		leaf += int(e.leafSize)
-		if !e.removed() {
-			p.Record = f.Payload[e.record : e.record+e.recordSize]
-		}
+		p.Record = f.Payload[e.record : e.record+e.recordSize]
 	}
 	return contents
 }
@@ -218,7 +216,7 @@ func (f *checkedFrame) sums(contents *Contents) []Wrong {
 	evidence := crc32.Checksum(contents.Note, table)
 	for i, p := range contents.Packets {
 		evidence = crc32.Update(evidence, table, p.Leaf)
-		if p.Record != nil && crc32.Checksum(p.Record, table) != f.group.packets[i].recordSum {
+		if crc32.Checksum(p.Record, table) != f.group.packets[i].recordSum {
 			wrong = append(wrong, Wrong{RuleChanged, f.group.first + uint64(i), "the record"}) //nolint:gosec // index
 		}
 	}

@@ -23,7 +23,6 @@ type taking struct {
 
 	next     uint64 // sequence; 0 before the first group
 	audits   uint64
-	removed  bits // packets whose records are no longer kept
 	damaged  bool // not all of the journal could be read
 	compared bool
 	groups   *follower // nil unless thorough and with an index
@@ -143,21 +142,12 @@ func (t *taking) group(f *checkedFrame) {
 	t.follows(g)
 	t.groups.expect(sequenceKey(keyGroup, g.first), numberValue(uint64(g.position)))
 	for i, n := range f.names {
-		sequence, e := g.first+uint64(i), g.packets[i] //nolint:gosec // index
-		if e.removed() {
-			t.removed.set(sequence)
-		}
-		if t.thorough {
-			t.checked.Packets++
-			if e.removed() {
-				t.checked.Removed++
-			}
-		}
-		t.accepted(n, sequence, e)
+		t.accepted(n, g.first+uint64(i), g.packets[i]) //nolint:gosec // index
 	}
 	if !t.thorough {
 		return
 	}
+	t.checked.Packets += uint64(len(f.names))
 	for _, w := range f.wrong {
 		t.tell(w.Rule, w.Sequence, "%s", w.What)
 	}
@@ -234,7 +224,7 @@ func (t *taking) settled(f *checkedFrame) error {
 
 // leave removes a delivery from where it must be.
 func (t *taking) leave(from *tally, k hashed, recipient string, sequence uint64, what string) (value uint64, was bool) {
-	if value, was = from.remove(k); !was && !t.damaged && !t.removed.has(sequence) {
+	if value, was = from.remove(k); !was && !t.damaged {
 		t.tell(RuleDelivery, sequence, "the delivery to %s %s", recipient, what)
 	}
 	return value, was
@@ -295,15 +285,3 @@ func (t *taking) end(next journal.Position) error {
 	}
 	return t.compare()
 }
-
-// bits are a set of sequences.
-type bits []uint64
-
-func (b *bits) set(n uint64) {
-	for uint64(len(*b)) <= n/64 {
-		*b = append(*b, 0)
-	}
-	(*b)[n/64] |= 1 << (n % 64)
-}
-
-func (b bits) has(n uint64) bool { return n/64 < uint64(len(b)) && b[n/64]&(1<<(n%64)) != 0 }

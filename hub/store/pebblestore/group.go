@@ -57,12 +57,6 @@ type extent struct {
 	leafSize                      uint32
 }
 
-// removedSum stands for the checksum of a record that is no longer kept: its size is 0.
-const removedSum = 1<<32 - 1
-
-// removed says that the record is no longer kept.
-func (e extent) removed() bool { return e.recordSize == 0 && e.recordSum == removedSum }
-
 func (g *group) end() uint64 { return g.first + uint64(len(g.packets)) }
 
 // castagnoli has hardware support.
