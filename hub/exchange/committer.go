@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -76,6 +77,9 @@ func (c *committer) run(ctx context.Context) error {
 	for {
 		select {
 		case <-c.queue.ready:
+			// Who is about to queue something may do so: where all cores are busy, groups
+			// are larger, and fsyncs fewer. Where they are not, this returns at once.
+			runtime.Gosched()
 			if group := c.queue.group(); len(group) > 0 {
 				if err := c.commit(commitCtx, group); err != nil {
 					return errors.Join(err, c.commitRest(commitCtx))
