@@ -321,7 +321,7 @@ func (in *inbox) acknowledge(ctx context.Context, sequences []uint64) ([]uint64,
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for _, sequence := range sequences {
+	for _, sequence := range done { // others may have come back since the store was asked
 		in.forget(sequence)
 	}
 	in.changed.fire()

@@ -32,7 +32,8 @@ func (m *consumers) reject(t *rapid.T) {
 	hopeless := map[uint64]bool{}
 	for _, sequence := range some {
 		final := rapid.IntRange(0, 5).Draw(t, "final") == 0
-		hopeless[sequence] = final || m.seen[sequence] >= modelAttempts
+		m.rejections[sequence]++
+		hopeless[sequence] = final || m.rejections[sequence] >= modelAttempts
 		rejections = append(rejections, &exchangev1.Rejection{Sequence: sequence, Reason: "thử", Final: final})
 	}
 	switch {
@@ -47,7 +48,7 @@ func (m *consumers) reject(t *rapid.T) {
 		}
 		for _, sequence := range resp.GetDead() {
 			if !hopeless[sequence] {
-				t.Fatalf("%d is dead after attempt %d", sequence, m.seen[sequence])
+				t.Fatalf("%d is dead after rejection %d", sequence, m.rejections[sequence])
 			}
 		}
 	}
@@ -136,7 +137,7 @@ func (m *consumers) revive(t *rapid.T) {
 		t.Fatalf("revive %d: %v, %v", sequence, resp, err)
 	}
 	delete(m.dead, sequence)
-	m.revived[sequence], m.seen[sequence] = true, 0
+	m.revived[sequence], m.seen[sequence], m.rejections[sequence] = true, 0, 0
 }
 
 func (m *consumers) checkDead() {

@@ -29,7 +29,7 @@ func TestCompetingConsumersKeepOrder(t *testing.T) {
 		h.rights.grant("H41", name)
 		m := &consumers{
 			t: rt, ctx: t.Context(), hub: h, name: name, node: h.node(name), senders: senders, run: runs,
-			order: map[uint64]string{}, acknowledged: map[uint64]bool{}, seen: map[uint64]uint32{}, out: map[uint64]*consumer{},
+			order: map[uint64]string{}, acknowledged: map[uint64]bool{}, seen: map[uint64]uint32{}, rejections: map[uint64]int{}, out: map[uint64]*consumer{},
 			dead: map[uint64]bool{}, revived: map[uint64]bool{},
 		}
 		defer m.leaveAll()
@@ -51,7 +51,7 @@ func TestCompetingConsumersKeepOrder(t *testing.T) {
 	})
 }
 
-// modelAttempts is how often a delivery of the model may be tried.
+// modelAttempts is how often a delivery of the model may be rejected.
 const modelAttempts = 3
 
 // consumers is the model of one inbox, and the means to act on the real one.
@@ -68,6 +68,7 @@ type consumers struct {
 	order        map[uint64]string // sender and subject of every accepted packet
 	acknowledged map[uint64]bool
 	seen         map[uint64]uint32    // attempts that were seen
+	rejections   map[uint64]int       // since it came, or came back
 	out          map[uint64]*consumer // who has what is not acknowledged
 	dead         map[uint64]bool
 	revived      map[uint64]bool // from the dead, and not delivered since

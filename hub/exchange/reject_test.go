@@ -130,7 +130,7 @@ func TestRejectionsOfOneDossierKeepItsOrder(t *testing.T) {
 }
 
 // Neither the end of a lease nor a cut is a rejection: the delivery comes again at
-// once. But it was tried.
+// once, and is no nearer to the dead letters.
 func TestEndsOfLeasesAndCutsAreNoRejections(t *testing.T) {
 	t.Parallel()
 	h := start(t, options{limits: exchange.Limits{Attempts: 2}})
@@ -150,9 +150,13 @@ func TestEndsOfLeasesAndCutsAreNoRejections(t *testing.T) {
 	again := receive(t, node)
 	again.send(1)
 	wantSequences(t, "after the cut", again.next(1), 1)
-	wantDead(t, node)
 	again.reject(rejections(1)...)
-	wantDead(t, node, &exchangev1.DeadLetter{Sequence: 1, Reason: unreadable, Attempts: 7})
+	wantDead(t, node)
+	h.clock.advance(2 * time.Second)
+	again.send(1)
+	wantSequences(t, "after the first rejection", again.next(1), 1)
+	again.reject(rejections(1)...)
+	wantDead(t, node, &exchangev1.DeadLetter{Sequence: 1, Reason: unreadable, Attempts: 8})
 }
 
 func TestRejectionsAreChecked(t *testing.T) {

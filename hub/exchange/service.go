@@ -78,7 +78,7 @@ type Limits struct {
 	// Lease is how long a pulled delivery waits for its acknowledgement; default
 	// one minute.
 	Lease time.Duration
-	// Attempts is how often a delivery that is rejected goes out before it becomes a
+	// Attempts is how often a delivery can be rejected before it becomes a
 	// dead letter; default DefaultAttempts.
 	Attempts int
 	// RetryAfter is how long a delivery waits after it was rejected, doubled with each
@@ -90,7 +90,7 @@ type Limits struct {
 // attachment of 100 MiB, in Base64 in lines, and a packet around it.
 const DefaultLargeBytes = 160 << 20
 
-// DefaultAttempts is how often a delivery goes out where nothing else is said.
+// DefaultAttempts is how often a delivery can be rejected where nothing else is said.
 const DefaultAttempts = 10
 
 func (l Limits) withDefaults() Limits {

@@ -53,7 +53,7 @@ func (in *inbox) reject(ctx context.Context, rejections []rejection) (rejected, 
 			continue
 		}
 		given[r.sequence] = r
-		if r.final || int(in.tries[r.sequence].attempts) >= in.limits.Attempts {
+		if r.final || int(in.tries[r.sequence].rejections)+1 >= in.limits.Attempts {
 			hopeless = append(hopeless, f)
 		} else {
 			again = append(again, f)

@@ -139,13 +139,22 @@ func (b *Blobs) remove(ctx context.Context, u *upload) error {
 	return nil
 }
 
-// move moves what was accepted to where that is kept. The upload is locked.
+// move moves what was accepted to where that is kept. The upload is locked. It is not
+// renamed, but gets its new name before it loses the old one: between two directories, a
+// loss of power may leave one of the two changes without the other.
 func (b *Blobs) move(u *upload) error {
-	if err := b.opts.FS.Rename(u.path, b.pathOf(acceptedDir, u.content)); err != nil {
+	err := b.opts.FS.Link(u.path, b.pathOf(acceptedDir, u.content))
+	if errors.Is(err, fs.ErrExist) { // since before a loss of power
+		err = nil
+	}
+	if err == nil {
+		err = b.syncDir(b.opts.FS.PathJoin(b.dir, acceptedDir))
+	}
+	if err != nil {
 		return fmt.Errorf("move what was accepted: %w", err)
 	}
 	b.forget(u)
-	if err := errors.Join(b.syncDir(b.opts.FS.PathDir(u.path)), b.syncDir(b.opts.FS.PathJoin(b.dir, acceptedDir))); err != nil {
+	if err := errors.Join(b.opts.FS.Remove(u.path), b.syncDir(b.opts.FS.PathDir(u.path))); err != nil {
 		return fmt.Errorf("move what was accepted: %w", err)
 	}
 	return nil

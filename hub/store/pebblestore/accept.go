@@ -84,9 +84,12 @@ func (s *Store) write(submissions []store.Submission, fresh []store.Fresh, seale
 		// The line at which an envelope becomes durable.
 		err = s.journal.Sync()
 	}
-	if err != nil {
+	if errors.Is(err, journal.ErrBroken) {
 		s.broken = err
 		return nil, fmt.Errorf("%w: %w", store.ErrBroken, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
 	}
 	return g, nil
 }

@@ -141,19 +141,22 @@ func (s *Store) syncAcknowledged() {
 	}
 }
 
-// checkpoint moves the window to the index. The journal is synced before, so that
+// checkpoint moves what is in memory to the index. The journal is synced before, so that
 // the index never knows what the journal does not.
 func (s *Store) checkpoint() error {
-	if s.windowSize() == 0 && s.frozen == nil {
+	if s.frozen != nil { // an earlier write of it failed
+		if err := s.settle(); err != nil {
+			return err
+		}
+	}
+	if s.windowSize() == 0 {
 		return nil
 	}
-	if s.frozen == nil {
-		s.accepting.Lock() // so that no group is half way
-		s.mu.Lock()
-		s.freeze(s.journal.Next())
-		s.mu.Unlock()
-		s.accepting.Unlock()
-	}
+	s.accepting.Lock() // so that no group is half way
+	s.mu.Lock()
+	s.freeze(s.journal.Next())
+	s.mu.Unlock()
+	s.accepting.Unlock()
 	return s.settle()
 }
 

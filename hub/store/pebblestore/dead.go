@@ -169,7 +169,12 @@ func parseBuried(value []byte) (*buried, error) {
 // Revive makes dead letters deliveries again, in their old place, and returns them:
 // with an error too, where they are there but Pending does not show them yet.
 func (s *Store) Revive(ctx context.Context, recipient string, sequences []uint64) ([]store.Pending, error) {
-	graves, err := s.exhume(ctx, recipient, sequences, frameRevived, func(graves []*buried) { s.revive(recipient, graves) })
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	graves, err := s.exhume(recipient, sequences, frameRevived, func(graves []*buried) { s.revive(recipient, graves) })
 	if err != nil || len(graves) == 0 {
 		return nil, err
 	}
@@ -183,7 +188,12 @@ func (s *Store) Revive(ctx context.Context, recipient string, sequences []uint64
 
 // Discard does away with dead letters, and returns those that there were.
 func (s *Store) Discard(ctx context.Context, recipient string, sequences []uint64) ([]uint64, error) {
-	graves, err := s.exhume(ctx, recipient, sequences, frameDiscarded, func(graves []*buried) { s.discard(recipient, graves) })
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	graves, err := s.exhume(recipient, sequences, frameDiscarded, func(graves []*buried) { s.discard(recipient, graves) })
 	if err != nil {
 		return nil, err
 	}
@@ -195,25 +205,41 @@ func (s *Store) Discard(ctx context.Context, recipient string, sequences []uint6
 }
 
 // exhume finds dead letters, notes in the journal what becomes of them, and does it.
-func (s *Store) exhume(ctx context.Context, recipient string, sequences []uint64, kind byte, do func([]*buried)) ([]*buried, error) {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	var graves []*buried
-	for _, sequence := range slices.Compact(slices.Sorted(slices.Values(sequences))) {
-		grave, err := s.grave(recipient, sequence)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
+func (s *Store) exhume(recipient string, sequences []uint64, kind byte, do func([]*buried)) ([]*buried, error) {
+	sequences = slices.Compact(slices.Sorted(slices.Values(sequences)))
+	for {
+		s.mu.RLock()
+		moves := s.moves
+		s.mu.RUnlock()
+		graves, err := s.gravesOf(recipient, sequences)
 		if err != nil {
 			return nil, err
 		}
-		graves = append(graves, grave)
+		s.mu.Lock()
+		if s.moves == moves {
+			defer s.mu.Unlock()
+			return s.settleGraves(recipient, graves, kind, do)
+		}
+		s.mu.Unlock() // what another call did may be in the index only
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+}
+
+// gravesOf returns those of the sequences that are dead letters.
+func (s *Store) gravesOf(recipient string, sequences []uint64) ([]*buried, error) {
+	var graves []*buried
+	for _, sequence := range sequences {
+		grave, err := s.grave(recipient, sequence)
+		switch {
+		case err == nil:
+			graves = append(graves, grave)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		}
+	}
+	return graves, nil
+}
+
+func (s *Store) settleGraves(recipient string, graves []*buried, kind byte, do func([]*buried)) ([]*buried, error) {
 	graves = slices.DeleteFunc(graves, func(g *buried) bool { // another call may have been faster
 		known, latest := s.windowGrave(recipient, g.Sequence)
 		return known && latest == nil
@@ -330,17 +356,8 @@ func (s *Store) replayExhumed(frame journal.Frame) (recipient string, graves []*
 	if err != nil {
 		return "", nil, err
 	}
-	for _, sequence := range sequences {
-		grave, err := s.grave(recipient, sequence)
-		if errors.Is(err, store.ErrNotFound) {
-			err = fmt.Errorf("%w: %d was no dead letter", store.ErrCorrupt, sequence)
-		}
-		if err != nil {
-			return "", nil, err
-		}
-		graves = append(graves, grave)
-	}
-	return recipient, graves, nil
+	graves, err = s.gravesOf(recipient, sequences)
+	return recipient, graves, err
 }
 
 // State tells how far the delivery of an accepted packet to one of its recipients has

@@ -280,6 +280,8 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) writeIndex() error {
+	s.checkpoints.alone.Lock()
+	defer s.checkpoints.alone.Unlock()
 	if s.frozen != nil { // a write of the index that failed
 		return errors.New("an earlier write of it failed")
 	}

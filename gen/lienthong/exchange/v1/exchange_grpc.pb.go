@@ -59,8 +59,8 @@ type ExchangeServiceClient interface {
 	// waiting for the caller are answered, not refused.
 	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
 	// Says that deliveries cannot be handled, and why. Each is delivered again, after a
-	// delay that doubles each time; after as many attempts as the hub allows, or at
-	// once where the rejection is final, it becomes a dead letter. Later packets of the
+	// delay that doubles each time; after as many rejections as the hub allows, or at
+	// once where one is final, it becomes a dead letter. Later packets of the
 	// same sender and subject wait until then: those that were delivered already and not
 	// acknowledged are taken back. Other packets are not held up.
 	Reject(ctx context.Context, in *RejectRequest, opts ...grpc.CallOption) (*RejectResponse, error)
@@ -229,8 +229,8 @@ type ExchangeServiceServer interface {
 	// waiting for the caller are answered, not refused.
 	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
 	// Says that deliveries cannot be handled, and why. Each is delivered again, after a
-	// delay that doubles each time; after as many attempts as the hub allows, or at
-	// once where the rejection is final, it becomes a dead letter. Later packets of the
+	// delay that doubles each time; after as many rejections as the hub allows, or at
+	// once where one is final, it becomes a dead letter. Later packets of the
 	// same sender and subject wait until then: those that were delivered already and not
 	// acknowledged are taken back. Other packets are not held up.
 	Reject(context.Context, *RejectRequest) (*RejectResponse, error)
