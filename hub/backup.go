@@ -50,7 +50,7 @@ type Backup struct {
 // directory, which a hub then can be started on. Everything that had a receipt before
 // the call is in it. An earlier backup in that directory is replaced once the new one is
 // whole and on stable storage, not before; what has not changed since is shared with it,
-// not copied. The index is left out: a hub makes it again.
+// not copied; no hub starts on it meanwhile. The index is left out: a hub makes it again.
 func MakeBackup(ctx context.Context, dataDir, to string, clock func() time.Time) (Backup, error) {
 	b := &backup{from: filepath.Clean(dataDir), to: filepath.Clean(to)}
 	b.made = Backup{Source: b.from, Begun: clock().UTC().Truncate(time.Millisecond)}
@@ -67,9 +67,16 @@ type backup struct {
 	made              Backup
 }
 
-func (b *backup) run(ctx context.Context) error {
+func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.look(); err != nil {
 		return err
+	}
+	if b.earlier != "" {
+		kept, err := lockEarlier(b.earlier)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, kept.Close()) }()
 	}
 	lock, err := b.begin()
 	if err != nil {
@@ -94,6 +101,10 @@ func (b *backup) look() error {
 		return err
 	}
 	b.partial = b.to + suffixPartial
+	// That of a backup goes away in the end.
+	if _, err := os.Stat(filepath.Join(b.to+suffixEarlier, storeDir, pebblestore.IndexDir)); err == nil {
+		return fmt.Errorf("%s%s: %w (a hub was started on it)", b.to, suffixEarlier, ErrNoBackup)
+	}
 	// A crash may have come between the two steps of replace.
 	if _, err := os.Stat(b.to); errors.Is(err, fs.ErrNotExist) {
 		if err := os.Rename(b.to+suffixEarlier, b.to); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -107,10 +118,30 @@ func (b *backup) look() error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(b.to, backupFile)); err != nil {
-		return fmt.Errorf("%s: %w (a hub that was started on a backup made it its data directory)", b.to, ErrNoBackup)
+	if err := isBackup(b.to); err != nil {
+		return err
 	}
 	b.earlier = b.to
+	return nil
+}
+
+// lockEarlier keeps hubs from being started on the backup before until it is replaced,
+// and refuses where one was.
+func lockEarlier(dir string) (io.Closer, error) {
+	lock, err := vfs.Default.Lock(filepath.Join(dir, storeDir, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("%s is in use: a hub is being started on it, or it is being checked: %w", dir, err)
+	}
+	if err := isBackup(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+func isBackup(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, backupFile)); err != nil {
+		return fmt.Errorf("%s: %w (a hub that was started on a backup made it its data directory)", dir, ErrNoBackup)
+	}
 	return nil
 }
 
@@ -226,10 +257,13 @@ func (b *backup) finish() error {
 	return syncDirectory(b.partial)
 }
 
-// replace gives the backup its name.
+// replace gives the backup its name. The one before is locked.
 func (b *backup) replace() error {
 	old, above := b.to+suffixEarlier, filepath.Dir(b.to)
 	if b.earlier != "" {
+		if err := isBackup(b.earlier); err != nil { // whoever made it something else does not keep to locks
+			return err
+		}
 		if err := errors.Join(os.RemoveAll(old), os.Rename(b.to, old), syncDirectory(above)); err != nil {
 			return err
 		}

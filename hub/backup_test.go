@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	registryv1 "github.com/lienthong/lienthong/gen/lienthong/registry/v1"
 	"github.com/lienthong/lienthong/hub"
 	"github.com/lienthong/lienthong/hub/hubtest"
@@ -168,6 +170,73 @@ func TestABackupThatIsCutShort(t *testing.T) {
 	}
 	backedUp(t, data, to)
 	wantSoundBackup(t, to)
+}
+
+// meanwhile is a context that calls something when it is first asked whether it has
+// ended.
+type meanwhile struct {
+	context.Context
+	once sync.Once
+	do   func()
+}
+
+// Err implements context.Context.
+func (m *meanwhile) Err() error {
+	m.once.Do(m.do)
+	return m.Context.Err()
+}
+
+// No hub starts on a backup while the next one is being made in its place: it would be
+// deleted under it. One starts after that.
+func TestNoHubStartsOnABackupThatIsBeingReplaced(t *testing.T) {
+	t.Parallel()
+	data, to := served(t), filepath.Join(t.TempDir(), "backup")
+	backedUp(t, data, to)
+	tried := false
+	next := &meanwhile{Context: t.Context(), do: func() {
+		tried = true
+		started, err := hub.New(t.Context(), hub.Config{DataDir: to, GRPC: "127.0.0.1:0", HTTP: "127.0.0.1:0"})
+		if err == nil {
+			t.Errorf("a hub started on a backup that is being replaced; closing it: %v", started.Close())
+		}
+	}}
+	if _, err := hub.MakeBackup(next, data, to, time.Now); err != nil {
+		t.Errorf("the next backup: %v", err)
+	}
+	if !tried {
+		t.Fatal("nothing was tried")
+	}
+	wantSoundBackup(t, to)
+	hubtest.Start(t, func(c *hub.Config) { c.DataDir = to })
+}
+
+// A backup that someone has open, and what a hub was started on, is left alone, also
+// where it has the name that a backup has for a moment.
+func TestBackupLeavesAloneWhatIsInUse(t *testing.T) {
+	t.Parallel()
+	data, to := served(t), filepath.Join(t.TempDir(), "backup")
+	backedUp(t, data, to)
+	lock, err := vfs.Default.Lock(filepath.Join(to, "store", "LOCK"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hub.MakeBackup(t.Context(), data, to, time.Now); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("over a backup that is in use: %v; want it refused", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantSoundBackup(t, to)
+	old := to + ".old"
+	if err := os.Rename(to, old); err != nil {
+		t.Fatal(err)
+	}
+	running := hubtest.Start(t, func(c *hub.Config) { c.DataDir = old })
+	if _, err := hub.MakeBackup(t.Context(), data, to, time.Now); !errors.Is(err, hub.ErrNoBackup) {
+		t.Errorf("beside a hub that runs on %s: %v; want ErrNoBackup", old, err)
+	}
+	running.Stop()
+	hubtest.Start(t, func(c *hub.Config) { c.DataDir = old })
 }
 
 func TestBackupRefuses(t *testing.T) {

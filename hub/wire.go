@@ -123,6 +123,7 @@ func (h *Hub) wireExchange(validator protovalidate.Validator) error {
 		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes, LargeBytes: int64(h.cfg.LargeBytes), Attempts: h.cfg.DeliveryAttempts},
 		Quota:    func(node string) exchange.Quota { return exchange.Quota(h.registry.Quota(node)) },
 		Stopping: rpc.Stopping,
+		End:      rpc.End,
 		Clock:    h.cfg.Clock, Logger: h.cfg.Logger, Committed: h.showAccepted,
 	})
 	return err

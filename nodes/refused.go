@@ -140,14 +140,22 @@ const (
 // other way to learn it, gRPC ends such a call before the hub sees it.
 func messageTooLarge(said string) *Refused {
 	en, vi := "a message is larger than the hub or this node takes", "thông điệp lớn hơn mức trục liên thông hoặc hệ thống này cho phép"
-	var size, most int
-	if _, sizes, found := strings.Cut(said, "larger than max "); found {
-		if _, err := fmt.Sscanf(sizes, "(%d vs. %d)", &size, &most); err == nil {
-			en = fmt.Sprintf("a message, which is a packet with its envelope, may have at most %d bytes", most)
-			vi = fmt.Sprintf("một thông điệp, gồm gói tin và phong bì, chỉ được có tối đa %d byte", most)
-		}
+	if _, most, told := sizesTooLarge(said); told {
+		en = fmt.Sprintf("a message, which is a packet with its envelope, may have at most %d bytes", most)
+		vi = fmt.Sprintf("một thông điệp, gồm gói tin và phong bì, chỉ được có tối đa %d byte", most)
 	}
 	return refusal(codes.ResourceExhausted, reasonMessageTooLarge, en, vi)
+}
+
+// sizesTooLarge returns what gRPC says of a message that was too large, where it does:
+// its size, and how large it may be.
+func sizesTooLarge(said string) (size, most int, told bool) {
+	_, sizes, found := strings.Cut(said, "larger than max ")
+	if !found {
+		return 0, 0, false
+	}
+	_, err := fmt.Sscanf(sizes, "(%d vs. %d)", &size, &most)
+	return size, most, err == nil
 }
 
 // unreachable says that there is no connection, or that it was lost, and why.

@@ -89,7 +89,7 @@ func (s *Submitter) send(ctx context.Context, stream grpc.BidiStreamingClient[ex
 		frame, more := s.frame()
 		switch {
 		case len(frame) > 0:
-			if stream.Send(&exchangev1.SubmitStreamRequest{Envelopes: frame, Runs: true}) != nil {
+			if stream.Send(frameOf(frame...)) != nil {
 				return
 			}
 			continue
@@ -103,6 +103,10 @@ func (s *Submitter) send(ctx context.Context, stream grpc.BidiStreamingClient[ex
 			return
 		}
 	}
+}
+
+func frameOf(envelopes ...*exchangev1.Envelope) *exchangev1.SubmitStreamRequest {
+	return &exchangev1.SubmitStreamRequest{Envelopes: envelopes, Runs: true}
 }
 
 // frame returns the next envelopes, and whether there may be more later.
@@ -119,7 +123,7 @@ func (s *Submitter) read(stream grpc.BidiStreamingClient[exchangev1.SubmitStream
 		if errors.Is(err, io.EOF) {
 			return lived, streamEnded()
 		}
-		if err != nil && s.refuseLargest(err) {
+		if err != nil && s.refuseTooLarge(err) {
 			return true, errResumed
 		}
 		if err != nil {
@@ -188,18 +192,23 @@ func (s *Submitter) take(result *exchangev1.SubmitResult) (settled bool, err err
 	return true, nil
 }
 
-// refuseLargest settles the envelope that a hub with a smaller message limit ends
-// the stream for. Frames hold more than bytesPerFrame only where one envelope
-// does, so if any was too large, the largest was.
-func (s *Submitter) refuseLargest(err error) bool {
+// refuseTooLarge settles the envelope that a hub with a smaller message limit ends the
+// stream for: what is larger than bytesPerFrame has travelled in a frame of its own, of
+// the size that gRPC names. Of any other size it was a frame of results, which this
+// node does not take, and no envelope is to blame.
+func (s *Submitter) refuseTooLarge(err error) bool {
 	refused := s.client.refused(err)
 	if refused.Reason() != reasonMessageTooLarge {
 		return false
 	}
+	size, _, told := sizesTooLarge(status.Convert(err).Message())
+	if !told {
+		return false
+	}
 	s.mu.Lock()
-	o := s.window.largestSent()
+	o := s.window.sentAlone(size)
 	s.mu.Unlock()
-	if o == nil || o.size <= bytesPerFrame {
+	if o == nil {
 		return false
 	}
 	s.settle(o, Result{Err: tooLarge(o.envelope, refused)})

@@ -1,6 +1,10 @@
 package nodes
 
-import exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+import (
+	"google.golang.org/protobuf/proto"
+
+	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+)
 
 // outgoing is an envelope that has no result yet.
 type outgoing struct {
@@ -67,13 +71,13 @@ func (w *window) take(count, size int) []*exchangev1.Envelope {
 // rewind makes everything unsent: a new stream begins.
 func (w *window) rewind() { w.unsent = w.first }
 
-// largestSent returns the largest envelope the current stream was given.
-func (w *window) largestSent() *outgoing {
-	var largest *outgoing
+// sentAlone returns an envelope that the current stream was given in a frame of its own,
+// of a size; nil where there is none.
+func (w *window) sentAlone(size int) *outgoing {
 	for o := w.first; o != nil && o != w.unsent; o = o.next {
-		if largest == nil || o.size > largest.size {
-			largest = o
+		if o.size > bytesPerFrame && proto.Size(frameOf(o.envelope)) == size {
+			return o
 		}
 	}
-	return largest
+	return nil
 }

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 )
 
@@ -148,6 +151,49 @@ func (r *reading) result() ([]*packetv1.Finding, error) {
 		return nil, &InvalidError{Findings: findings, violations: r.violations, cause: r.cause}
 	}
 	return findings, nil
+}
+
+// Shortened returns findings that take at most so many bytes in a message: all of them,
+// or the first, and one that says how many more there were. One that said so before
+// stays, too.
+func Shortened(findings []*packetv1.Finding, most int) []*packetv1.Finding {
+	left, first := most, 0 // first are as many as leave room for what counts the others
+	for i, f := range findings {
+		left -= sizeOfTag + protowire.SizeBytes(proto.Size(f))
+		if left >= roomForMore {
+			first = i + 1
+		}
+		if left < 0 {
+			return append(slices.Clone(findings[:first]), notShown(findings[first:])...)
+		}
+	}
+	return findings
+}
+
+const (
+	// sizeOfTag is what a field of findings takes beside each.
+	sizeOfTag = 1
+	// roomForMore is more than two findings take that count others.
+	roomForMore = 512
+)
+
+// notShown returns what stands for findings.
+func notShown(findings []*packetv1.Finding) []*packetv1.Finding {
+	document, _, _ := strings.Cut(findings[0].GetField(), ".")
+	var counted []*packetv1.Finding
+	if last := findings[len(findings)-1]; last.GetRule() == ruleFindings {
+		counted, findings = append(counted, last), findings[:len(findings)-1]
+	}
+	warnings := 0
+	for _, f := range findings {
+		if f.GetSeverity() == packetv1.Severity_SEVERITY_WARNING {
+			warnings++
+		}
+	}
+	t := textMore(len(findings)-warnings, warnings)
+	return append([]*packetv1.Finding{{
+		Severity: packetv1.Severity_SEVERITY_WARNING, Field: document, Rule: ruleFindings, MessageEn: t.en, MessageVi: t.vi,
+	}}, counted...)
 }
 
 // place is a position in a text, counted in characters from 1.

@@ -42,7 +42,7 @@ type committer struct {
 // bundle is what one caller submits at once.
 type bundle struct {
 	submissions []*submission
-	bytes       int // of their records
+	bytes       int // of their records and leaves
 	// answer is called once, by the committer, with an answer for each submission; it
 	// does not block.
 	answer func([]answered)
@@ -52,7 +52,7 @@ type bundle struct {
 func (b *bundle) answered(of func(i int) answer) []answered {
 	all := make([]answered, len(b.submissions))
 	for i, sub := range b.submissions {
-		all[i] = answered{envelope: sub.envelope, answer: of(i)}
+		all[i] = answered{id: sub.envelope.GetId(), answer: of(i)}
 	}
 	return all
 }
@@ -146,7 +146,7 @@ func (c *committer) commit(ctx context.Context, group []*bundle) error {
 			case store.Duplicate:
 				return answer{earlier: outcome.Sequence}
 			default:
-				return answer{conflict: outcome.Sequence}
+				return answer{conflict: outcome.Sequence, said: b.submissions[i].said()}
 			}
 		}))
 		at += len(b.submissions)

@@ -27,6 +27,7 @@ import (
 	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/registry"
 	"github.com/lienthong/lienthong/hub/rpc"
+	"github.com/lienthong/lienthong/hub/store/blobs"
 	"github.com/lienthong/lienthong/hub/store/pebblestore"
 	"github.com/lienthong/lienthong/packet"
 )
@@ -130,6 +131,7 @@ type options struct {
 	brake func(exchange.Store) exchange.Store
 	codec exchange.Codec // nil: the real one
 	quota func(node string) exchange.Quota
+	large bool // it takes large packets
 }
 
 func start(t *testing.T, o options) *hub {
@@ -152,10 +154,17 @@ func start(t *testing.T, o options) *hub {
 		t.Fatal(err)
 	}
 	h.key = signer.VerifierKey()
-	h.service = newService(t, exchange.Config{
+	cfg := exchange.Config{
 		Store: s, DeadLetters: h.store, Rights: h.rights, Ledger: signer, Caller: rpc.NodeFrom, Limits: o.limits, Clock: h.clock.now,
-		Codec: o.codec, Quota: o.quota, Stopping: rpc.Stopping,
-	})
+		Codec: o.codec, Quota: o.quota, Stopping: rpc.Stopping, End: rpc.End,
+	}
+	if o.large {
+		cfg.Large = readers(t)
+		if cfg.Blobs, err = blobs.Open(filepath.Join(o.dir, "blobs"), blobs.Options{Accepted: exchange.NeedsContent(h.store)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.service = newService(t, cfg)
 	runCtx, stopRun := context.WithCancel(context.WithoutCancel(t.Context()))
 	ran := make(chan error, 1)
 	go func() { ran <- h.service.Run(runCtx) }()
@@ -222,13 +231,18 @@ func (h *hub) serve() (stop func()) {
 	}
 	server, err := rpc.New(rpc.Config{
 		TLS: certs.ServerConfig(own), Verifier: h.authority.Verifier(), Authenticate: func(certs.Identity) error { return nil },
-		Policy:    rpc.Policy{exchangev1.ExchangeService_ServiceDesc.ServiceName: rpc.Nodes | rpc.Admins},
+		Policy: rpc.Policy{
+			exchangev1.ExchangeService_ServiceDesc.ServiceName: rpc.Nodes | rpc.Admins, exchangev1.TransferService_ServiceDesc.ServiceName: rpc.Nodes,
+		},
 		Validator: validator, MaxMessageBytes: 32 << 20, StopWithin: 5 * time.Second, Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	server.Register(func(r grpc.ServiceRegistrar) { exchangev1.RegisterExchangeServiceServer(r, h.service) })
+	server.Register(func(r grpc.ServiceRegistrar) {
+		exchangev1.RegisterExchangeServiceServer(r, h.service)
+		exchangev1.RegisterTransferServiceServer(r, h.service)
+	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		h.t.Fatal(err)

@@ -54,7 +54,10 @@ type flight struct {
 }
 
 // tries is what became of a delivery so far.
-type tries struct{ attempts, rejections uint32 }
+type tries struct {
+	attempts, rejections uint32
+	unreadable           bool // it could not be read
+}
 
 // holder is who has packets of an order out, and the last of them.
 type holder struct {

@@ -71,7 +71,7 @@ func (s *Service) admitLarge(ctx context.Context, sub *submission) error {
 	}
 	switch sequence, digest, err := s.store.Find(ctx, sub.sender, env.GetId()); {
 	case err == nil && digest != sub.stored.Digest:
-		return (&receipts{store: s.store}).conflict(ctx, env, sequence)
+		return (&receipts{store: s.store}).conflict(ctx, sub.said(), sequence)
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return storeUnavailable(fmt.Errorf("look for an earlier submission: %w", err))
 	}
@@ -88,7 +88,7 @@ func (s *Service) admitLarge(ctx context.Context, sub *submission) error {
 	err = s.blobs.View(ctx, content, func(bytes []byte) error {
 		sub.content = bytes
 		defer func() { sub.content, sub.packet = nil, nil }()
-		return detached(s.admit(sub))
+		return s.admit(sub)
 	})
 	var refused *fault.Error
 	if err != nil && !errors.As(err, &refused) {
@@ -107,22 +107,18 @@ func (sub *submission) release(accepted bool) {
 	sub.hold = nil
 }
 
-// detached makes the findings of a refusal their own: their texts may be of a content
-// that will not be there any more.
-func detached(err error) error {
-	var refused *fault.Error
-	if !errors.As(err, &refused) {
-		return err
-	}
-	for i, f := range refused.Findings {
-		own := &packetv1.Finding{
+// detached returns findings with texts of their own: theirs may be of a content, which
+// may not be there any more, or would stay for as long as they do.
+func detached(findings []*packetv1.Finding) []*packetv1.Finding {
+	own := make([]*packetv1.Finding, len(findings))
+	for i, f := range findings {
+		own[i] = &packetv1.Finding{
 			Severity: f.GetSeverity(), Line: f.Line, Column: f.Column, Rule: strings.Clone(f.GetRule()),
 			Field: strings.Clone(f.GetField()), Sent: strings.Clone(f.GetSent()), Understood: strings.Clone(f.GetUnderstood()),
 			MessageEn: strings.Clone(f.GetMessageEn()), MessageVi: strings.Clone(f.GetMessageVi()),
 		}
-		refused.Findings[i] = own
 	}
-	return err
+	return own
 }
 
 // checkLarge refuses a content that is too large.

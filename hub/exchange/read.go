@@ -17,10 +17,14 @@ import (
 // GetPacket implements ExchangeService. A caller that is neither the sender nor a
 // recipient is answered as if the packet did not exist.
 func (s *Service) GetPacket(ctx context.Context, req *exchangev1.GetPacketRequest) (*exchangev1.GetPacketResponse, error) {
-	if _, err := s.statementFor(ctx, req.GetSequence(), true); err != nil {
+	statement, err := s.statementFor(ctx, req.GetSequence(), true)
+	if err != nil {
 		return nil, err
 	}
 	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
+	if errors.Is(err, store.ErrCorrupt) {
+		return nil, unreadable(statement, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read packet: %w", err)
 	}

@@ -3,6 +3,7 @@ package exchange
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	"github.com/lienthong/lienthong/hub/fault"
 	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/store"
@@ -29,7 +31,7 @@ type receipts struct {
 func (r *receipts) settle(ctx context.Context, a answered) (*exchangev1.Receipt, error) {
 	switch {
 	case a.conflict != 0:
-		return nil, r.conflict(ctx, a.envelope, a.conflict)
+		return nil, r.conflict(ctx, a.said, a.conflict)
 	case a.earlier != 0:
 		return r.of(ctx, a.earlier)
 	case a.err != nil:
@@ -44,7 +46,7 @@ func (r *receipts) settle(ctx context.Context, a answered) (*exchangev1.Receipt,
 
 // conflict is the refusal of an envelope whose id was used for something else: it
 // says for what, as far as the sender said it.
-func (r *receipts) conflict(ctx context.Context, env *exchangev1.Envelope, sequence uint64) error {
+func (r *receipts) conflict(ctx context.Context, now *said, sequence uint64) error {
 	records, err := r.store.Records(ctx, []uint64{sequence})
 	if err != nil {
 		return fmt.Errorf("read what was accepted before: %w", err)
@@ -53,27 +55,44 @@ func (r *receipts) conflict(ctx context.Context, env *exchangev1.Envelope, seque
 	if err := proto.Unmarshal(records[0], accepted); err != nil {
 		return fmt.Errorf("read what was accepted before: %w", err)
 	}
-	en, vi := differences(accepted, env)
+	en, vi := differences(accepted, now)
 	return fault.New(codes.AlreadyExists, "id_conflict",
 		fmt.Sprintf("this id was used before, for a packet with %s, accepted as sequence %d; use a new id", en, sequence),
 		fmt.Sprintf("mã này đã dùng cho gói tin có %s, đã tiếp nhận với số thứ tự %d; hãy dùng mã mới", vi, sequence))
 }
 
+// said is what tells envelopes under one id apart.
+type said struct {
+	typ        packetv1.PacketType
+	format     exchangev1.Format
+	onBehalfOf string
+	recipients []string
+	content    [sha256.Size]byte
+}
+
+func (sub *submission) said() *said {
+	env := sub.envelope
+	return &said{
+		typ: env.GetType(), format: env.GetFormat(), onBehalfOf: env.GetOnBehalfOf(),
+		recipients: env.GetRecipients(), content: sub.contentDigest,
+	}
+}
+
 // differences names what of an envelope is not as before.
-func differences(accepted *exchangev1.AcceptedPacket, now *exchangev1.Envelope) (en, vi string) {
-	before, content := accepted.GetEnvelope(), newSubmission("", now).contentDigest
+func differences(accepted *exchangev1.AcceptedPacket, now *said) (en, vi string) {
+	before := accepted.GetEnvelope()
 	var all, allVI []string
 	note := func(differs bool, en, vi string) {
 		if differs {
 			all, allVI = append(all, "other "+en), append(allVI, vi+" khác")
 		}
 	}
-	sorted := func(env *exchangev1.Envelope) []string { return slices.Sorted(slices.Values(env.GetRecipients())) }
-	note(!bytes.Equal(accepted.GetContentSha256(), content[:]), "content", "nội dung")
-	note(before.GetType() != now.GetType(), "type", "loại")
-	note(before.GetFormat() != now.GetFormat(), "format", "định dạng")
-	note(before.GetOnBehalfOf() != now.GetOnBehalfOf(), "on_behalf_of", "on_behalf_of")
-	note(!slices.Equal(sorted(before), sorted(now)), "recipients", "nơi nhận")
+	sorted := func(recipients []string) []string { return slices.Sorted(slices.Values(recipients)) }
+	note(!bytes.Equal(accepted.GetContentSha256(), now.content[:]), "content", "nội dung")
+	note(before.GetType() != now.typ, "type", "loại")
+	note(before.GetFormat() != now.format, "format", "định dạng")
+	note(before.GetOnBehalfOf() != now.onBehalfOf, "on_behalf_of", "on_behalf_of")
+	note(!slices.Equal(sorted(before.GetRecipients()), sorted(now.recipients)), "recipients", "nơi nhận")
 	return strings.Join(all, ", "), strings.Join(allVI, ", ")
 }
 

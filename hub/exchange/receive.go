@@ -16,6 +16,7 @@ import (
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/hub/store"
 )
 
 // A frame of deliveries stays under the 4 MiB that gRPC clients accept by
@@ -189,10 +190,14 @@ func (r *receiver) sendSome(ctx context.Context) (bool, error) {
 	if err != nil || len(taken) == 0 {
 		return false, err
 	}
-	frame, err := r.service.frame(ctx, taken)
+	taken, records, err := r.service.records(ctx, r.inbox, taken)
 	if err != nil {
 		return false, err
 	}
+	if len(taken) == 0 {
+		return true, nil // there may be others
+	}
+	frame := framed(taken, records)
 	r.credit -= len(taken)
 	if err := r.stream.Send(frame); err != nil {
 		return false, fmt.Errorf("send deliveries: %w", err)
@@ -200,34 +205,34 @@ func (r *receiver) sendSome(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// records reads what was taken from an inbox.
-func (s *Service) records(ctx context.Context, taken []out) ([][]byte, error) {
+// records reads what was taken from an inbox, and returns what of it can be read: the
+// rest is not out any more.
+func (s *Service) records(ctx context.Context, in *inbox, taken []out) ([]out, [][]byte, error) {
 	sequences := make([]uint64, len(taken))
 	for i, o := range taken {
 		sequences[i] = o.sequence
 	}
 	records, err := s.store.Records(ctx, sequences)
-	if err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", err)
+	if errors.Is(err, store.ErrCorrupt) {
+		return s.readable(ctx, in, taken)
 	}
-	return records, nil
+	if err != nil {
+		return nil, nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	return taken, records, nil
 }
 
-// Numbers of the fields that frame writes, by the .proto file.
+// Numbers of the fields that framed writes, by the .proto file.
 const (
 	fieldDeliveries protowire.Number = 1 // of ReceiveResponse
 	fieldPacket     protowire.Number = 1 // of Delivery
 	fieldAttempt    protowire.Number = 2 // of Delivery
 )
 
-// frame is a frame of deliveries for the network. A record is stored as it goes out,
+// framed is a frame of deliveries for the network. A record is stored as it goes out,
 // a serialised AcceptedPacket, and is not read and written again on its way: the
 // message carries it among its unknown fields, which are serialised as they are.
-func (s *Service) frame(ctx context.Context, taken []out) (*exchangev1.ReceiveResponse, error) {
-	records, err := s.records(ctx, taken)
-	if err != nil {
-		return nil, err
-	}
+func framed(taken []out, records [][]byte) *exchangev1.ReceiveResponse {
 	size := 0
 	for _, record := range records {
 		size += len(record) + maxDeliveryOverhead
@@ -242,16 +247,16 @@ func (s *Service) frame(ctx context.Context, taken []out) (*exchangev1.ReceiveRe
 	}
 	frame := &exchangev1.ReceiveResponse{}
 	frame.ProtoReflect().SetUnknown(raw)
-	return frame, nil
+	return frame
 }
 
 // maxDeliveryOverhead is what a delivery takes beside its record: three tags, two
 // lengths and a number.
 const maxDeliveryOverhead = 3 + 2*binary.MaxVarintLen64 + binary.MaxVarintLen32
 
-// deliveries reads what was taken from an inbox.
-func (s *Service) deliveries(ctx context.Context, taken []out) ([]*exchangev1.Delivery, error) {
-	records, err := s.records(ctx, taken)
+// deliveries reads what was taken from an inbox: what of it can be read.
+func (s *Service) deliveries(ctx context.Context, in *inbox, taken []out) ([]*exchangev1.Delivery, error) {
+	taken, records, err := s.records(ctx, in, taken)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +293,11 @@ func (s *Service) Pull(ctx context.Context, req *exchangev1.PullRequest) (*excha
 			return nil, fmt.Errorf("pull: %w", err)
 		}
 		if len(taken) > 0 || waited {
-			return s.pulled(ctx, in, consumer, taken, leaseUntil)
+			resp, err := s.pulled(ctx, in, consumer, taken, leaseUntil)
+			if err != nil || len(taken) == 0 || len(resp.GetDeliveries()) > 0 {
+				return resp, err
+			}
+			continue // none of these can be read; there may be others
 		}
 		expiry, stop := in.expiry()
 		select {
@@ -311,7 +320,7 @@ func (s *Service) Pull(ctx context.Context, req *exchangev1.PullRequest) (*excha
 // pulled reads what was taken. What a caller that has gone would not see goes
 // back at once instead of at the end of its lease.
 func (s *Service) pulled(ctx context.Context, in *inbox, consumer uint64, taken []out, leaseUntil time.Time) (*exchangev1.PullResponse, error) {
-	deliveries, err := s.deliveries(ctx, taken)
+	deliveries, err := s.deliveries(ctx, in, taken)
 	if err == nil && ctx.Err() != nil {
 		err = fmt.Errorf("pull: %w", context.Cause(ctx))
 	}

@@ -16,6 +16,7 @@ import (
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/hub/fault"
 	"github.com/lienthong/lienthong/hub/store"
 	"github.com/lienthong/lienthong/hub/store/blobs"
 	"github.com/lienthong/lienthong/packet"
@@ -84,6 +85,9 @@ type Limits struct {
 	// RetryAfter is how long a delivery waits after it was rejected, doubled with each
 	// time, up to RetryAtMost; defaults a second, 5 minutes.
 	RetryAfter, RetryAtMost time.Duration
+	// TransferIdle is how long a stream of a large content may wait for the node, to
+	// send a piece or to take one; default 30 seconds.
+	TransferIdle time.Duration
 }
 
 // DefaultLargeBytes is how large a content may be where nothing else is said: an
@@ -106,6 +110,7 @@ func (l Limits) withDefaults() Limits {
 	l.Attempts = orElse(l.Attempts, DefaultAttempts)
 	l.RetryAfter = orElse(l.RetryAfter, time.Second)
 	l.RetryAtMost = orElse(l.RetryAtMost, 5*time.Minute)
+	l.TransferIdle = orElse(l.TransferIdle, 30*time.Second)
 	return l
 }
 
@@ -121,7 +126,7 @@ func orElse[T comparable](value, otherwise T) T {
 }
 
 // Config is what a Service is made of. All but Limits, Quota, Strict, ReadStrictly,
-// StrictHub, Included, Stopping and Committed is required.
+// StrictHub, Included, Stopping, End and Committed is required.
 type Config struct {
 	Store       Store
 	DeadLetters DeadLetters
@@ -160,8 +165,12 @@ type Config struct {
 	// stopping: what was taken is to be finished then, nothing more to be begun. Its cause
 	// is what the caller is told. Nil: there is no such warning.
 	Stopping func(ctx context.Context) (context.Context, context.CancelFunc)
-	Clock    func() time.Time
-	Logger   *slog.Logger
+	// End ends the call that a context is of, and tells the caller why, while its handler
+	// waits for the other end of a stream. Nil: nothing does, and nodes can keep the
+	// places of large packets that they make nothing of.
+	End    func(ctx context.Context, why *fault.Error)
+	Clock  func() time.Time
+	Logger *slog.Logger
 	// Committed is told what was accepted, in order, after each commit; it must not
 	// block, nor change anything of it.
 	Committed func([]Accepted)
@@ -203,7 +212,9 @@ type Service struct {
 	logger        *slog.Logger
 	quota         *quota
 	stopping      func(context.Context) (context.Context, context.CancelFunc)
+	end           func(context.Context, *fault.Error)
 	committer     *committer
+	underway      *underway
 	inboxes       *inboxes
 }
 
@@ -230,6 +241,9 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Stopping == nil {
 		cfg.Stopping = context.WithCancel
 	}
+	if cfg.End == nil {
+		cfg.End = func(context.Context, *fault.Error) {}
+	}
 	if cfg.Blobs != nil && (cfg.Large.Liberal == nil || cfg.Large.Strict == nil && (cfg.StrictHub || cfg.Strict != nil)) {
 		return nil, errors.New("exchange: Blobs needs Large, to read with")
 	}
@@ -242,6 +256,8 @@ func New(cfg Config) (*Service, error) {
 		maxRecipients: maxRecipients(),
 		quota:         newQuota(limits, cfg.Quota, cfg.Clock),
 		stopping:      cfg.Stopping,
+		end:           cfg.End,
+		underway:      newUnderway(),
 		inboxes:       newInboxes(cfg.Store, cfg.DeadLetters, cfg.Clock, limits),
 	}
 	s.committer = &committer{

@@ -134,17 +134,22 @@ func (in *inbox) recall(order, sequence uint64) {
 	in.setAside(in.landAfter(order, sequence))
 }
 
-// stall has the order of a delivery that was rejected wait for the next attempt at
-// it. What of the order was stalled before comes after it.
+// stall has the order of a delivery that was rejected wait for the next attempt at it.
 func (in *inbox) stall(p store.Pending) {
 	so := in.tries[p.Sequence]
 	so.rejections++
 	in.tries[p.Sequence] = so
+	in.stallFor(p, in.limits.delay(so.rejections))
+}
+
+// stallFor has the order of a delivery wait for so long. What of the order was stalled
+// before comes after it.
+func (in *inbox) stallFor(p store.Pending, delay time.Duration) {
 	s, stalled := in.stalls[p.Order]
 	if !stalled {
 		s = &stall{order: p.Order}
 	}
-	in.queue(s, delayed{Pending: p, due: in.clock().Add(in.limits.delay(so.rejections))})
+	in.queue(s, delayed{Pending: p, due: in.clock().Add(delay)})
 	if !stalled {
 		in.stalls[p.Order] = s
 		heap.Push(&in.due, s)

@@ -48,15 +48,18 @@ type answer struct {
 	// earlier is the sequence under which the same was accepted before. Its receipt
 	// is read by who waits for it, not by the committer, who would keep all waiting.
 	earlier uint64
-	// conflict is the sequence under which something else was accepted under the id.
+	// conflict is the sequence under which something else than said was accepted under
+	// the id.
 	conflict uint64
+	said     *said
 	err      error
 }
 
 // prepare checks everything about an envelope that can be checked without
 // writing. It returns a *fault.Error for whatever the sender did wrong, and no
 // submission but a sequence for what would be refused now but was accepted
-// before, under that sequence. A panic over one envelope is that envelope's error:
+// before, under that sequence; where that is on its way to its commit, it waits for
+// it. A panic over one envelope is that envelope's error:
 // no interceptor guards the goroutine that reads a stream.
 func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.Envelope) (sub *submission, earlier uint64, err error) {
 	defer func() {
@@ -82,6 +85,9 @@ func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.En
 		return sub, 0, nil
 	}
 	sub.release(false)
+	if err := s.underway.wait(ctx, caller, env.GetId()); err != nil {
+		return nil, 0, err
+	}
 	sequence, digest, err := s.store.Find(ctx, caller, env.GetId())
 	switch {
 	case err == nil && digest == sub.stored.Digest:
@@ -163,6 +169,10 @@ func maxRecipients() int {
 	return int(rules.GetRepeated().GetMaxItems()) //nolint:gosec // by the .proto file
 }
 
+// maxWarningBytes bounds what a receipt, which outlives the packet, says of liberties
+// that were taken.
+const maxWarningBytes = 8 << 10
+
 // admit reads the packet, checks that the sender may speak for its organisation,
 // and finds who it goes to.
 func (s *Service) admit(sub *submission) error {
@@ -188,7 +198,7 @@ func (s *Service) admit(sub *submission) error {
 	sub.stored.Kind = uint32(env.GetType()) //nolint:gosec // enum
 	sub.leaf, err = written(&exchangev1.Statement{
 		Sender: sub.sender, EnvelopeId: env.GetId(), Type: env.GetType(), OnBehalfOf: speaksFor, Subject: subject,
-		ContentSha256: sub.contentDigest[:], Recipients: sub.stored.Recipients, Warnings: decoded.Warnings,
+		ContentSha256: sub.contentDigest[:], Recipients: sub.stored.Recipients, Warnings: packet.Shortened(decoded.Warnings, maxWarningBytes),
 	})
 	if err != nil {
 		return fmt.Errorf("statement: %w", err)
@@ -226,7 +236,7 @@ func (s *Service) read(sub *submission) (*packet.Packet, error) {
 		count := invalid.Violations()
 		return nil, fault.New(codes.InvalidArgument, "packet_invalid",
 			fmt.Sprintf("the packet is not valid; violations: %d", count)+strictEN,
-			fmt.Sprintf("gói tin không hợp lệ; số lỗi: %d", count)+strictVI).With(invalid.Findings)
+			fmt.Sprintf("gói tin không hợp lệ; số lỗi: %d", count)+strictVI).With(detached(invalid.Findings))
 	case err != nil:
 		return nil, fmt.Errorf("decode packet: %w", err)
 	}

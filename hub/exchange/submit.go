@@ -62,11 +62,11 @@ func (u submitter) submit(ctx context.Context, envelopes []*exchangev1.Envelope)
 	for _, env := range envelopes {
 		sub, earlier, err := u.service.prepare(ctx, u.caller, env)
 		if sub == nil {
-			settled = append(settled, answered{envelope: env, answer: answer{earlier: earlier, err: err}})
+			settled = append(settled, answered{id: env.GetId(), answer: answer{earlier: earlier, err: err}})
 			continue
 		}
 		b.submissions = append(b.submissions, sub)
-		b.bytes += len(sub.record)
+		b.bytes += len(sub.record) + len(sub.leaf)
 	}
 	if len(settled) > 0 {
 		u.answer(settled)
@@ -83,12 +83,15 @@ func (u submitter) submit(ctx context.Context, envelopes []*exchangev1.Envelope)
 }
 
 func (u submitter) queue(ctx context.Context, b *bundle) error {
+	u.service.underway.begin(b.submissions)
 	release, err := u.service.quota.acquire(ctx, u.caller, b.bytes, u.patient)
 	if err != nil {
+		u.service.underway.end(b.submissions)
 		return err
 	}
 	b.answer = func(answers []answered) {
 		release()
+		u.service.underway.end(b.submissions)
 		for i, a := range answers {
 			b.submissions[i].release(a.accepted != nil)
 		}
@@ -96,6 +99,7 @@ func (u submitter) queue(ctx context.Context, b *bundle) error {
 	}
 	if err := u.service.committer.submit(b); err != nil {
 		release()
+		u.service.underway.end(b.submissions)
 		return err
 	}
 	return nil
@@ -140,8 +144,10 @@ type submitStream struct {
 	ended     chan error          // what read ended with; nil for a half-close
 }
 
+// answered is the answer to the envelope with an id. It may wait for long to be read,
+// in nobody's quota: it keeps nothing of the envelope that an answer does not need.
 type answered struct {
-	envelope *exchangev1.Envelope
+	id string
 	answer
 }
 
@@ -257,7 +263,7 @@ func (r *submitStream) frameOf(ctx context.Context, waiting []answered) (*result
 func (r *submitStream) add(ctx context.Context, frame *resultFrame, waiting []answered) int {
 	n := 1
 	if r.runs.Load() {
-		n = runOf(waiting[:min(len(waiting), resultsPerFrame-frame.answers)])
+		n = runOf(waiting[:min(len(waiting), resultsPerFrame-frame.answers)], bytesPerFrame-frame.bytes)
 	}
 	frame.answers += n
 	if n > 1 {
@@ -280,11 +286,15 @@ func (r *submitStream) add(ctx context.Context, frame *resultFrame, waiting []an
 }
 
 // runOf returns how many of the answers, from the first on, are acceptances that follow
-// each other in one group.
-func runOf(waiting []answered) int {
+// each other in one group, up to the leaf that reaches so many bytes.
+func runOf(waiting []answered, most int) int {
 	first := waiting[0]
-	n := 1
-	for first.accepted != nil && n < len(waiting) && waiting[n].accepted == first.accepted && waiting[n].index == first.index+n {
+	if first.accepted == nil {
+		return 1
+	}
+	n, size := 1, first.accepted.LeafBytes(first.index)
+	for size < most && n < len(waiting) && waiting[n].accepted == first.accepted && waiting[n].index == first.index+n {
+		size += first.accepted.LeafBytes(first.index + n)
 		n++
 	}
 	return n
@@ -300,7 +310,7 @@ func sizeOf(one []byte, many [][]byte) int {
 }
 
 func (r *submitStream) resultOf(ctx context.Context, a answered) *exchangev1.SubmitResult {
-	result := &exchangev1.SubmitResult{Id: a.envelope.GetId()}
+	result := &exchangev1.SubmitResult{Id: a.id}
 	receipt, err := r.receipts.settle(ctx, a)
 	if err == nil {
 		result.Outcome = &exchangev1.SubmitResult_Receipt{Receipt: receipt}

@@ -68,15 +68,15 @@ func (s *Service) Upload(stream exchangev1.TransferService_UploadServer) error {
 	if err != nil {
 		return err
 	}
+	first, err := s.next(stream)
+	if err != nil {
+		return fmt.Errorf("read upload: %w", err)
+	}
 	leave, err := s.transfers.enter(caller)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	first, err := stream.Recv()
-	if err != nil {
-		return fmt.Errorf("read upload: %w", err)
-	}
 	content, err := s.announced(ctx, caller, first.GetStart())
 	if err != nil {
 		return err
@@ -97,6 +97,25 @@ func (s *Service) Upload(stream exchangev1.TransferService_UploadServer) error {
 		return fmt.Errorf("answer upload: %w", err)
 	}
 	return nil
+}
+
+// next waits for the next message of an upload, but not for ever.
+func (s *Service) next(stream exchangev1.TransferService_UploadServer) (*exchangev1.UploadRequest, error) {
+	defer s.patience(stream.Context())()
+	return stream.Recv() //nolint:wrapcheck // io.EOF has to stay what it is
+}
+
+// patience ends the call that ctx is of unless what waits for its other end is done in
+// time, and over called: who makes nothing of a place leaves it to others. What was
+// uploaded stays held.
+func (s *Service) patience(ctx context.Context) (over func()) {
+	most := s.limits.TransferIdle
+	timer := time.AfterFunc(most, func() {
+		s.end(ctx, fault.New(codes.Aborted, "transfer_stalled",
+			fmt.Sprintf("nothing of the large packet was sent or taken for %v; go on from where it stopped", most),
+			fmt.Sprintf("không có dữ liệu nào của gói tin lớn được truyền trong %v; hãy truyền tiếp từ chỗ đã dừng", most)).After(time.Second))
+	})
+	return func() { timer.Stop() }
 }
 
 // announced checks what an upload says it will be.
@@ -123,7 +142,7 @@ func (s *Service) announced(ctx context.Context, caller string, start *exchangev
 func (s *Service) take(stream exchangev1.TransferService_UploadServer, caller string, writer *blobs.Writer) error {
 	ctx := stream.Context()
 	for {
-		next, err := stream.Recv()
+		next, err := s.next(stream)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -268,15 +287,18 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 	if large {
 		return s.sendLarge(content, offset, stream)
 	}
-	return sendContent(accepted.GetEnvelope().GetContent()[offset:], stream)
+	return s.sendContent(accepted.GetEnvelope().GetContent()[offset:], stream)
 }
 
 // chunkBytes of a content travel in one message.
 const chunkBytes = 256 << 10
 
-func sendContent(content []byte, stream exchangev1.TransferService_DownloadServer) error {
+func (s *Service) sendContent(content []byte, stream exchangev1.TransferService_DownloadServer) error {
 	for chunk := range slices.Chunk(content, chunkBytes) {
-		if err := stream.Send(&exchangev1.DownloadResponse{Chunk: chunk}); err != nil {
+		over := s.patience(stream.Context())
+		err := stream.Send(&exchangev1.DownloadResponse{Chunk: chunk})
+		over()
+		if err != nil {
 			return fmt.Errorf("send content: %w", err)
 		}
 	}
@@ -300,7 +322,7 @@ func (s *Service) sendLarge(content blobs.Content, offset int64, stream exchange
 		if err != nil {
 			return fmt.Errorf("read content: %w", err)
 		}
-		if err := sendContent(block, stream); err != nil {
+		if err := s.sendContent(block, stream); err != nil {
 			return err
 		}
 	}

@@ -50,6 +50,10 @@ func (l *Ledger) openCheckpoint(signed []byte) (*checkpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)
 	}
+	// Base64 has spare bits, which the hub leaves at zero.
+	if _, err := base64.StdEncoding.Strict().DecodeString(opened.Sigs[0].Base64); err != nil || len(opened.Sigs)+len(opened.UnverifiedSigs) > 1 {
+		return nil, errors.New("checkpoint: not signed as this hub signs one")
+	}
 	lines := strings.Split(opened.Text, "\n")
 	if len(lines) != 5 || lines[0] != l.hub {
 		return nil, errors.New("checkpoint: another note than a checkpoint of this hub")

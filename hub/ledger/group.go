@@ -55,6 +55,14 @@ func NewProver(leaves [][]byte, signedNote []byte) (*Prover, error) {
 // Note returns the group's signed note.
 func (p *Prover) Note() []byte { return p.note }
 
+// LeafBytes returns how large the leaf at an index of the group is; 0 where there is none.
+func (p *Prover) LeafBytes(index int) int {
+	if index < 0 || index >= len(p.leaves) {
+		return 0
+	}
+	return len(p.leaves[index])
+}
+
 // Receipt returns the receipt of the leaf at an index of the group, from 0.
 func (p *Prover) Receipt(index int) (*exchangev1.Receipt, error) {
 	if index < 0 || index >= len(p.leaves) {
