@@ -191,7 +191,7 @@ func (c *Client) judge(err error) (refused *Refused, after time.Duration, again 
 	switch refused.Code() {
 	case codes.ResourceExhausted:
 		return refused, after, refused.Refusal.GetRetryAfter() != nil
-	case codes.Unavailable, codes.Internal, codes.Unknown, codes.Aborted, codes.Canceled, codes.DeadlineExceeded, codes.DataLoss:
+	case codes.Unavailable, codes.Internal, codes.Unknown, codes.Aborted, codes.Canceled, codes.DeadlineExceeded:
 		return refused, after, true
 	default:
 		return refused, 0, false

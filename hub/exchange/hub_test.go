@@ -262,6 +262,17 @@ func (h *hub) serve() (stop func()) {
 // node returns a client that is the node, on a connection of its own.
 func (h *hub) node(id string) exchangev1.ExchangeServiceClient {
 	h.t.Helper()
+	return h.dial(h.issue(id))
+}
+
+// transfers returns a client for large contents that is the node.
+func (h *hub) transfers(id string) exchangev1.TransferServiceClient {
+	h.t.Helper()
+	return exchangev1.NewTransferServiceClient(h.connect(h.issue(id)))
+}
+
+func (h *hub) issue(id string) *certs.Credentials {
+	h.t.Helper()
 	identity, err := certs.ParseNodeID(id)
 	if err != nil {
 		h.t.Fatal(err)
@@ -274,10 +285,15 @@ func (h *hub) node(id string) exchangev1.ExchangeServiceClient {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return h.dial(&certs.Credentials{Key: key, Chain: issued.Chain, Roots: h.authority.Roots()})
+	return &certs.Credentials{Key: key, Chain: issued.Chain, Roots: h.authority.Roots()}
 }
 
 func (h *hub) dial(own *certs.Credentials) exchangev1.ExchangeServiceClient {
+	h.t.Helper()
+	return exchangev1.NewExchangeServiceClient(h.connect(own))
+}
+
+func (h *hub) connect(own *certs.Credentials) *grpc.ClientConn {
 	h.t.Helper()
 	conn, err := grpc.NewClient(h.address, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, Certificates: []tls.Certificate{*own.TLS()},
@@ -290,7 +306,7 @@ func (h *hub) dial(own *certs.Credentials) exchangev1.ExchangeServiceClient {
 			h.t.Errorf("close connection: %v", err)
 		}
 	})
-	return exchangev1.NewExchangeServiceClient(conn)
+	return conn
 }
 
 // progress is a progress packet about a dossier of H41.

@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -17,14 +19,14 @@ const (
 )
 
 const (
-	// handshakePatience is how long a connection waits for its handshake to begin. It
-	// is less than clients wait for its end.
+	// handshakePatience is how long a connection may say nothing, and then how long it
+	// waits for its handshake to begin. It is less than clients wait for its end.
 	handshakePatience = 5 * time.Second
 	// handshakeWithin bounds a handshake that has begun.
 	handshakeWithin = 5 * time.Second
 	// handshakeSlack is how long what was not used of the rate can be used later.
 	handshakeSlack = 100 * time.Millisecond
-	// addressShare of all places is the most that one address can take.
+	// An address can take one of so many parts of all places, and of what is in progress.
 	addressShare = 4
 )
 
@@ -37,31 +39,26 @@ var (
 // handshakes makes connections wait for their turn to be verified, so that nodes that
 // all come back at once do not take the processors from those that are served. Who
 // would have to wait for long is closed at once, which costs next to nothing: clients
-// try again, each at a time of its own.
+// try again, each at a time of its own. Who says nothing takes no turn.
 type handshakes struct {
-	clock   func() time.Time
-	logger  *slog.Logger
-	every   time.Duration // between two beginnings
-	places  int           // for one address, waiting and in progress
-	slots   chan struct{} // in progress
-	stopped chan struct{}
+	logger *slog.Logger
+	silent *silent
+	turns  *turns
 
-	mu     sync.Mutex
-	next   time.Time         // when the next may begin
-	from   map[string]int    // waiting and in progress, by address
-	open   map[net.Conn]bool // the same
-	denied bool              // since the last one that did not have to wait
+	mu      sync.Mutex
+	open    map[net.Conn]bool // silent, waiting and in progress
+	stopped bool
+	denied  bool // since the last one that did not have to wait
 }
 
 func newHandshakes(cfg Config) *handshakes {
 	perSecond, most := orDefault(cfg.HandshakesPerSecond, DefaultHandshakesPerSecond), orDefault(cfg.HandshakesInProgress, DefaultHandshakesInProgress)
+	places := shared(most + perSecond*int(handshakePatience/time.Second))
 	return &handshakes{
-		clock: cfg.Clock, logger: cfg.Logger,
-		every:   time.Second / time.Duration(perSecond),
-		places:  max(1, (most+perSecond*int(handshakePatience/time.Second))/addressShare),
-		slots:   make(chan struct{}, most),
-		stopped: make(chan struct{}),
-		from:    map[string]int{}, open: map[net.Conn]bool{},
+		logger: cfg.Logger,
+		silent: newSilent(places),
+		turns:  newTurns(cfg.Clock, time.Second/time.Duration(perSecond), shared(most), places),
+		open:   map[net.Conn]bool{},
 	}
 }
 
@@ -72,89 +69,109 @@ func orDefault(value, otherwise int) int {
 	return value
 }
 
-// enter waits until the handshake of a connection may begin. The error says that it
-// is to be closed. Leave is called when the handshake has ended.
-func (h *handshakes) enter(conn net.Conn) (leave func(), err error) {
+// enter waits until the handshake of a connection may begin, and returns what it is to
+// be made on. The error says that the connection is to be closed. Leave is called when
+// the handshake has ended.
+func (h *handshakes) enter(conn net.Conn) (ready net.Conn, leave func(), err error) {
+	if err := h.track(conn); err != nil {
+		return nil, nil, err
+	}
 	host := hostOf(conn)
-	wait, err := h.book(conn, host)
+	ready, err = h.hear(conn, host)
+	var own *turn
+	if err == nil {
+		own, err = h.wait(host)
+	}
 	if err != nil {
-		return nil, err
+		h.forget(conn)
+		return nil, nil, err
 	}
-	if err := h.wait(wait); err != nil {
-		h.forget(conn, host)
-		return nil, err
-	}
-	return func() {
-		<-h.slots
-		h.forget(conn, host)
+	return ready, func() {
+		h.turns.leave(own)
+		h.forget(conn)
 	}, nil
 }
 
-// book gives a connection its turn.
-func (h *handshakes) book(conn net.Conn, host string) (wait time.Duration, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	select {
-	case <-h.stopped:
-		return 0, errStopping
-	default:
+// hear waits until a client begins to speak.
+func (h *handshakes) hear(conn net.Conn, host string) (net.Conn, error) {
+	h.silent.enter(conn, host)
+	defer h.silent.leave(conn, host)
+	if err := conn.SetDeadline(time.Now().Add(handshakePatience)); err != nil {
+		return nil, err //nolint:wrapcheck // by the caller
 	}
-	now := h.clock()
-	if earliest := now.Add(-handshakeSlack); h.next.Before(earliest) {
-		h.next = earliest
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(conn, first); err != nil {
+		return nil, fmt.Errorf("wait for the first message: %w", err)
 	}
-	wait = h.next.Sub(now)
-	if wait > handshakePatience+h.every { // the clock was put back
-		wait, h.next = 0, now
-	}
-	if wait > handshakePatience || h.from[host] >= h.places {
-		if !h.denied { // once, not for each
-			h.logger.Warn("connections are closed before their handshake: too many come at once", "waiting", len(h.open), "from_one_address", h.from[host])
-		}
-		h.denied = true
-		return 0, errTooManyHandshakes
-	}
-	h.denied = h.denied && wait > 0
-	h.next = h.next.Add(h.every)
-	h.from[host]++
-	h.open[conn] = true
-	return wait, nil
+	return &spoken{Conn: conn, ahead: first}, nil
 }
 
-// wait waits for a turn and, after it, for a slot.
-func (h *handshakes) wait(turn time.Duration) error {
-	timer := time.NewTimer(turn)
+// wait waits for a turn.
+func (h *handshakes) wait(host string) (*turn, error) {
+	own, err := h.turns.join(host)
+	if err != nil {
+		h.deny(err)
+		return nil, err
+	}
+	select {
+	case err = <-own.told:
+		h.mu.Lock()
+		h.denied = false
+		h.mu.Unlock()
+	default:
+		err = h.waitFor(own)
+	}
+	if err != nil {
+		h.turns.leave(own)
+		h.deny(err)
+		return nil, err
+	}
+	return own, nil
+}
+
+func (h *handshakes) waitFor(own *turn) error {
+	timer := time.NewTimer(handshakePatience)
 	defer timer.Stop()
 	select {
-	case <-timer.C:
-	case <-h.stopped:
-		return errStopping
-	}
-	timer.Reset(handshakePatience)
-	select {
-	case h.slots <- struct{}{}:
-		return nil
+	case err := <-own.told:
+		return err
 	case <-timer.C:
 		return errTooManyHandshakes
-	case <-h.stopped:
-		return errStopping
 	}
 }
 
-func (h *handshakes) forget(conn net.Conn, host string) {
+// deny says in the log, once and not for each, that connections are closed.
+func (h *handshakes) deny(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.denied && errors.Is(err, errTooManyHandshakes) {
+		h.denied = true
+		h.logger.Warn("connections are closed before their handshake: too many come at once", "waiting", len(h.open))
+	}
+}
+
+func (h *handshakes) track(conn net.Conn) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		return errStopping
+	}
+	h.open[conn] = true
+	return nil
+}
+
+func (h *handshakes) forget(conn net.Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.open, conn)
-	if h.from[host]--; h.from[host] == 0 {
-		delete(h.from, host)
-	}
 }
 
 // stop ends the handshakes that wait or are in progress: nothing would come of them.
 func (h *handshakes) stop() {
+	h.turns.stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	close(h.stopped)
+	h.stopped = true
 	for conn := range h.open {
 		_ = conn.Close() // its handshake is told
 	}

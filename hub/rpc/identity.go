@@ -85,7 +85,7 @@ func (t transport) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 
 // handshake makes a handshake when it is its turn.
 func (t transport) handshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	leave, err := t.handshakes.enter(raw)
+	ready, leave, err := t.handshakes.enter(raw)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +93,7 @@ func (t transport) handshake(raw net.Conn) (net.Conn, credentials.AuthInfo, erro
 	if err := raw.SetDeadline(time.Now().Add(handshakeWithin)); err != nil {
 		return nil, nil, err //nolint:wrapcheck // by the caller
 	}
-	conn, info, err := t.TransportCredentials.ServerHandshake(raw)
+	conn, info, err := t.TransportCredentials.ServerHandshake(ready)
 	if err != nil {
 		return nil, nil, err //nolint:wrapcheck // by the caller
 	}

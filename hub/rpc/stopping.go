@@ -28,6 +28,15 @@ func Stopping(ctx context.Context) (context.Context, context.CancelFunc) {
 	return stopping, func() { cancel(nil) }
 }
 
+// End ends, from within, a call whose handler may be held up by what the other end does
+// not do: sends or waits for a message. Why is what the caller is told. Outside a call,
+// it does nothing.
+func End(ctx context.Context, why *fault.Error) {
+	if call, ok := ctx.Value(callKey{}).(*liveCall); ok {
+		call.end(why)
+	}
+}
+
 // drainWithin bounds what the handlers of streams take to finish once the server
 // stops.
 const drainWithin = 5 * time.Second
