@@ -81,6 +81,9 @@ lint: ## gofmt, go vet, staticcheck, buf lint.
 	if [ -n "$$unformatted" ]; then echo "not formatted (make format):"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...
+	@if go -C hub/natspeer mod download 2>/dev/null; then \
+		cd hub/natspeer && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION) ./...; \
+	else echo "NATS is not to be had here: its benchmark was NOT linted"; fi
 
 # Generated code is compared with what the protos give now. Where buf cannot be
 # had (no npm, no registry), that is said; everything else still runs.
@@ -144,10 +147,12 @@ bench: sax2 ## Measures, and writes docs/performance.md.
 	@mkdir -p docs $(BIN) && rm -f $(BIN)/natspeer.test
 	go test -c -o $(BIN)/hub.test ./hub
 	@go test -C hub/natspeer -c -o $(BIN)/natspeer.test . || echo "NATS is not to be had here: that peer is NOT measured"
-	cd hub; export GOGC=300; { for round in 1 2 3; do \
-		$(BIN)/hub.test -test.run '^$$' -test.bench 'Pipeline$$|Exchange$$' -test.benchtime 100000x; \
-		[ ! -x $(BIN)/natspeer.test ] || $(BIN)/natspeer.test -test.run '^$$' -test.bench 'NATS/async' -test.benchtime 20000x; \
-		[ ! -x $(BIN)/natspeer.test ] || $(BIN)/natspeer.test -test.run '^$$' -test.bench 'NATS/batch' -test.benchtime 100000x; \
+	cd hub; export GOGC=300; nats() { [ ! -x $(BIN)/natspeer.test ] || $(BIN)/natspeer.test -test.run '^$$' -test.bench "$$1" -test.benchtime "$$2"; }; \
+	{ for round in 1 2 3; do \
+		$(BIN)/hub.test -test.run '^$$' -test.bench 'Exchange$$/^(base|packet=2KB)$$' -test.benchtime 200000x; \
+		nats NATS/async 20000x; nats NATS/batch 200000x; \
+		$(BIN)/hub.test -test.run '^$$' -test.bench 'Pipeline$$' -test.benchtime 100000x; \
+		$(BIN)/hub.test -test.run '^$$' -test.bench 'Exchange$$/^(format|frame|nodes|fan-out|load)=' -test.benchtime 100000x; \
 	done; \
 	export LIENTHONG_BACKLOG=$(BACKLOG) LIENTHONG_STORED=$(STORED) LIENTHONG_IDLE=$(IDLE); \
 	$(BIN)/hub.test -test.run '^$$' -test.bench 'Backlog$$|Stored$$|Idle$$' -test.benchtime 1x; } | tee $(BIN)/bench.txt
