@@ -62,6 +62,11 @@ func openIndex(dir string, opts Options) (*index, error) {
 	return x, nil
 }
 
+// tablesInMemory is how many of its tables Pebble has in memory at a time, mostly: one
+// that it writes to and one that becomes a file. It takes them off its cache, of which
+// nothing would be left.
+const tablesInMemory = 2
+
 func pebbleOptions(opts Options) *pebble.Options {
 	o := &pebble.Options{
 		FS:                    opts.FS,
@@ -69,7 +74,7 @@ func pebbleOptions(opts Options) *pebble.Options {
 		MemTableSize:          uint64(opts.MemoryBytes),
 		L0CompactionThreshold: 4,
 		FormatMajorVersion:    pebble.FormatNewest,
-		CacheSize:             opts.CacheBytes,
+		CacheSize:             opts.CacheBytes + tablesInMemory*opts.MemoryBytes,
 		DisableWAL:            true,
 	}
 	// What is in the upper levels is written over soon: to compress it costs more than
