@@ -40,8 +40,11 @@ type checkpoints struct {
 	settled chan struct{} // closed when a window has gone to the index, then made anew
 }
 
+func newCheckpoints() *checkpoints {
+	return &checkpoints{wake: make(chan struct{}, 1), quit: make(chan struct{}), settled: make(chan struct{})}
+}
+
 func (c *checkpoints) start(s *Store) {
-	c.wake, c.quit, c.settled = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	c.done.Go(func() { c.run(s) })
 }
 
@@ -108,15 +111,17 @@ func (c *checkpoints) next() <-chan struct{} {
 func (c *checkpoints) wait(ctx context.Context, s *Store) error {
 	for {
 		settled := c.next()
+		changed, trouble := s.background.state()
 		if s.windowSize() < windowsAtMost*s.opts.WindowEntries {
 			return nil
 		}
-		if trouble := s.index.trouble.Load(); trouble != nil {
-			return fmt.Errorf("the index cannot be written: %w", classify(*trouble))
+		if trouble != nil {
+			return fmt.Errorf("the index cannot be written: %w", classify(trouble))
 		}
 		c.due(true)
 		select {
 		case <-settled:
+		case <-changed:
 		case <-c.quit:
 			return store.ErrClosed
 		case <-ctx.Done():
@@ -145,7 +150,7 @@ func (s *Store) syncAcknowledged() {
 // the index never knows what the journal does not.
 func (s *Store) checkpoint() error {
 	if s.frozen != nil { // an earlier write of it failed
-		if err := s.settle(); err != nil {
+		if err := s.settle(s.checkpoints.quit); err != nil {
 			return err
 		}
 	}
@@ -157,7 +162,7 @@ func (s *Store) checkpoint() error {
 	s.freeze(s.journal.Next())
 	s.mu.Unlock()
 	s.accepting.Unlock()
-	return s.settle()
+	return s.settle(s.checkpoints.quit)
 }
 
 // freeze makes the window what is to be written: all that the journal has before a
@@ -170,8 +175,9 @@ func (s *Store) freeze(upTo journal.Position) {
 	s.frozen, s.current = s.current, newWindow(upTo, s.current.identities.len())
 }
 
-// settle writes the frozen window to the index.
-func (s *Store) settle() error {
+// settle writes the frozen window to the index, and gives up waiting for room there when
+// quit is closed.
+func (s *Store) settle(quit <-chan struct{}) error {
 	if err := s.journal.Sync(); err != nil {
 		return fmt.Errorf("sync journal: %w", err)
 	}
@@ -179,7 +185,7 @@ func (s *Store) settle() error {
 	if err := s.frozen.writeTo(batch); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
-	if err := s.index.commit(batch); err != nil {
+	if err := s.index.commit(context.Background(), quit, batch); err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
 	upTo := s.settled()

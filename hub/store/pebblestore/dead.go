@@ -340,7 +340,7 @@ func (s *Store) indexRevived(upTo journal.Position) error {
 		return nil
 	}
 	s.freeze(upTo)
-	return s.settle()
+	return s.settle(nil)
 }
 
 func (s *Store) replayDiscarded(frame journal.Frame) error {

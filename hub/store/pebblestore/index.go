@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,35 +21,27 @@ import (
 // index is a Pebble directory without a log: after a crash it has what it had at
 // some moment before, and its cursor says at which.
 type index struct {
-	db      *pebble.DB
-	trouble atomic.Pointer[error] // what writing it in the background last failed with
-	failed  chan struct{}         // has a token when that was set
+	db         *pebble.DB
+	background *background
+	memory     int64        // Options.MemoryBytes
+	written    atomic.Int64 // bytes, since it was last known that there is room
 	// flushed is the cursor's position that the last flush was asked for at.
 	flushed journal.Position
 }
 
-func openIndex(dir string, opts Options) (*index, error) {
-	x := &index{failed: make(chan struct{}, 1)}
+// openIndex opens or creates an index. Pebble would try again without end to write what
+// it cannot: to a full disk, say. Once it is open, what cannot be written is told to
+// whoever writes, and to those that wait for the background.
+func openIndex(dir string, opts Options, work *background) (*index, error) {
+	x := &index{background: work, memory: opts.MemoryBytes}
 	o := pebbleOptions(opts)
-	// Pebble would try again without end to write what it cannot: to a full disk, say.
-	// Once it is open, what cannot be written is told to whoever writes.
 	var opened atomic.Bool
-	o.EventListener = &pebble.EventListener{
-		BackgroundError: func(err error) {
-			x.trouble.Store(&err)
-			select {
-			case x.failed <- struct{}{}:
-			default:
-			}
-			if !opened.Load() {
-				o.Logger.Fatalf("the index cannot be opened: %v", err)
-			}
-		},
-		FlushEnd: func(info pebble.FlushInfo) {
-			if info.Err == nil {
-				x.trouble.Store(nil)
-			}
-		},
+	o.EventListener = work.listen()
+	o.EventListener.BackgroundError = func(err error) {
+		work.tell(err)
+		if !opened.Load() {
+			o.Logger.Fatalf("the index cannot be opened: %v", err)
+		}
 	}
 	var err error
 	x.db, err = pebble.Open(dir, o)
@@ -76,6 +69,9 @@ func pebbleOptions(opts Options) *pebble.Options {
 		FormatMajorVersion:    pebble.FormatNewest,
 		CacheSize:             opts.CacheBytes + tablesInMemory*opts.MemoryBytes,
 		DisableWAL:            true,
+
+		MemTableStopWritesThreshold: neverStall,
+		L0StopWritesThreshold:       neverStall,
 	}
 	// What is in the upper levels is written over soon: to compress it costs more than
 	// it saves.
@@ -120,19 +116,21 @@ func (x *index) cursor() (cursor, error) {
 // flush makes durable what was written, and waits until that is so, or has failed.
 // Pebble then goes on trying.
 func (x *index) flush() error {
-	select {
-	case <-x.failed:
-	default:
-	}
+	changed, _ := x.background.state()
 	done, err := x.db.AsyncFlush()
 	if err != nil {
 		return classify(err)
 	}
-	select {
-	case <-done:
-		return nil
-	case <-x.failed:
-		return classify(*x.trouble.Load())
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-changed:
+		}
+		var trouble error
+		if changed, trouble = x.background.state(); trouble != nil {
+			return classify(trouble)
+		}
 	}
 }
 
@@ -216,8 +214,13 @@ func (x *index) last(lower, upper []byte) (key, value []byte, err error) {
 	return key, value, nil
 }
 
-// commit writes a batch: all of it or nothing, after what was written before.
-func (x *index) commit(batch *pebble.Batch) error {
+// commit writes a batch once there is room: all of it or nothing, after what was written
+// before.
+func (x *index) commit(ctx context.Context, quit <-chan struct{}, batch *pebble.Batch) error {
+	if err := x.room(ctx, quit); err != nil {
+		return errors.Join(err, batch.Close())
+	}
+	x.written.Add(int64(batch.Len()))
 	if err := batch.Commit(pebble.NoSync); err != nil {
 		return errors.Join(classify(err), batch.Close())
 	}

@@ -178,7 +178,7 @@ func (s *Store) ApplyView(ctx context.Context, cursor uint64, changes []store.It
 	if err != nil {
 		return errors.Join(fmt.Errorf("store: %w", err), batch.Close())
 	}
-	return s.index.commit(batch)
+	return s.index.commit(ctx, s.checkpoints.quit, batch)
 }
 
 // ViewItem returns one view item, or store.ErrNotFound.

@@ -62,7 +62,8 @@ type Store struct {
 	greatest map[string]string
 	backlogs map[string]store.Backlog // of every recipient
 
-	checkpoints checkpoints
+	background  *background // of the index
+	checkpoints *checkpoints
 	closing     sync.RWMutex
 	closed      bool // under closing
 }
@@ -131,7 +132,8 @@ const (
 // Open opens or creates the store in dir. A directory that another process has
 // open, or that an unknown version wrote, is refused.
 func Open(dir string, opts Options) (*Store, error) {
-	s := &Store{opts: opts.withDefaults(), dir: dir, greatest: map[string]string{}, backlogs: map[string]store.Backlog{}, deciding: newIdentities(0)}
+	s := &Store{opts: opts.withDefaults(), dir: dir, greatest: map[string]string{}, backlogs: map[string]store.Backlog{}, deciding: newIdentities(0),
+		background: newBackground(), checkpoints: newCheckpoints()}
 	for _, step := range []func() error{s.takeDirectory, s.openIndex, s.openJournal, s.recover} {
 		if err := step(); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.closeFiles())
@@ -179,7 +181,7 @@ func (s *Store) takeDirectory() error {
 func (s *Store) openIndex() error {
 	dir := filepath.Join(s.dir, indexDir)
 	var err error
-	s.index, err = openIndex(dir, s.opts)
+	s.index, err = openIndex(dir, s.opts, s.background)
 	if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -187,7 +189,7 @@ func (s *Store) openIndex() error {
 	if err := s.opts.FS.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove damaged index: %w", err)
 	}
-	s.index, err = openIndex(dir, s.opts)
+	s.index, err = openIndex(dir, s.opts, s.background)
 	return err
 }
 
@@ -230,7 +232,7 @@ func (s *Store) recover() error {
 func (s *Store) replay(frame journal.Frame) error {
 	if s.current.size >= s.opts.WindowEntries {
 		s.freeze(frame.Position)
-		if err := s.settle(); err != nil {
+		if err := s.settle(nil); err != nil {
 			return err
 		}
 	}
@@ -286,7 +288,7 @@ func (s *Store) writeIndex() error {
 		return errors.New("an earlier write of it failed")
 	}
 	s.freeze(s.journal.Next())
-	if err := s.settle(); err != nil {
+	if err := s.settle(nil); err != nil {
 		return err
 	}
 	return s.index.flush()
