@@ -269,14 +269,12 @@ func (r *recent) writeTo(batch *pebble.Batch, recipient string) error {
 			return fmt.Errorf("store: %w", err)
 		}
 	}
-	var value [inboxSize]byte
 	for _, e := range r.entries {
 		if e.done {
 			continue
 		}
 		binary.BigEndian.PutUint64(number, e.sequence)
-		binary.BigEndian.PutUint64(value[:], e.order)
-		binary.BigEndian.PutUint32(value[8:], e.size)
+		value := e.inboxValue()
 		if err := batch.Set(key, value[:], nil); err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
