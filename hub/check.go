@@ -125,7 +125,7 @@ func (c *check) judge(group *pebblestore.Contents) (wrong []pebblestore.Wrong, i
 	for i, p := range group.Packets {
 		leaves[i] = p.Leaf
 		sequence := group.First + uint64(i) //nolint:gosec // index
-		stored := exchange.Stored{Submission: p.Submission, Sequence: sequence, At: group.At, Record: p.Record, Leaf: p.Leaf}
+		stored := exchange.Stored{Submission: p.Submission, Sequence: sequence, At: group.At, Record: p.Record, Leaf: p.Leaf, Removed: p.Removed}
 		for _, what := range exchange.Disagreements(c.audit.Hub(), stored, func(content blobs.Content) {
 			if err := c.checkLarge(content); err != nil {
 				wrong = append(wrong, pebblestore.Wrong{Rule: RuleLarge, Sequence: sequence, What: err.Error()})

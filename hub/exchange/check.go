@@ -20,6 +20,8 @@ type Stored struct {
 	At       time.Time
 	// Record and Leaf are what was sealed.
 	Record, Leaf []byte
+	// Removed means that the record and the recipients are no longer kept.
+	Removed bool
 }
 
 // Disagreements says in which points record, leaf and what the store was told of an
@@ -39,6 +41,9 @@ func Disagreements(hub string, p Stored, beside func(blobs.Content)) []string {
 	found.note(statement.GetEnvelopeId() != p.ID, "the statement is of another id")
 	found.note(uint32(statement.GetType()) != p.Kind, "the statement is of another type") //nolint:gosec // enum
 	found.note(orderOf(statement.GetSender(), statement.GetSubject()) != p.Order, "the statement is of another subject")
+	if p.Removed {
+		return found
+	}
 	found.note(!slices.Equal(statement.GetRecipients(), p.Recipients), "the statement names other recipients")
 	return append(found, inRecord(statement, p, beside)...)
 }
@@ -62,7 +67,9 @@ func inRecord(statement *exchangev1.Statement, p Stored, beside func(blobs.Conte
 	found.note(env.GetType() != statement.GetType(), "the record is of another type")
 	found.note(record.GetOnBehalfOf() != statement.GetOnBehalfOf(), "the record is of another organisation")
 	found.note(record.GetSubject() != statement.GetSubject(), "the record is of another subject")
-	if content, large := LargeContent(record); large {
+	content, large := LargeContent(record)
+	found.note(content.Size != p.ContentBytes, "of the content, %d bytes are said to be beside the record", p.ContentBytes)
+	if large {
 		beside(content)
 	}
 	return found

@@ -106,6 +106,7 @@ func newSubmission(caller string, env *exchangev1.Envelope) *submission {
 		sub.contentDigest = sha256.Sum256(sub.content)
 	}
 	sub.stored = store.Submission{Sender: caller, ID: env.GetId(), Digest: digestOf(env, sub.contentDigest)}
+	sub.stored.ContentBytes = int64(env.GetUpload().GetSize()) //nolint:gosec // compared with the limit where it comes in
 	return sub
 }
 

@@ -17,6 +17,8 @@
 //     that returned nil.
 //   - What was written is read back as it was, or not at all: stored bytes that
 //     have changed are ErrCorrupt.
+//   - A record is there until a Retain removes it, which is never before all its
+//     deliveries are acknowledged or, as dead letters, discarded.
 //   - All methods may be called concurrently.
 package store
 
@@ -40,6 +42,9 @@ var (
 	// ErrFull means that there is no space left: nothing of the write was stored. The
 	// same write may succeed once there is space again.
 	ErrFull = errors.New("no space left for the store")
+	// ErrRemoved means that a record is no longer kept: its retention has ended. What
+	// proves that it was accepted still is: its leaf, its id and its digest.
+	ErrRemoved = errors.New("the record is no longer kept")
 )
 
 // Submission is one envelope on its way into the accepted log.
@@ -56,6 +61,9 @@ type Submission struct {
 	Order uint64
 	// Kind is what the packet is, so that each kind can be kept for a time of its own.
 	Kind uint32
+	// ContentBytes are what the packet takes beside its record: a large content in a
+	// file of its own. They count where space is counted, and nowhere else.
+	ContentBytes int64
 }
 
 // Fresh is a submission that will be accepted, with its place in the log.
@@ -134,7 +142,7 @@ const (
 // Backlog is what waits in a recipient's inbox. Dead letters do not count.
 type Backlog struct {
 	Deliveries int64
-	Bytes      int64 // of their records
+	Bytes      int64 // of their records, and what is beside these
 }
 
 // Entry is one record of the accepted log.

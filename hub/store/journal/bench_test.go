@@ -75,7 +75,7 @@ func BenchmarkReadPayload(b *testing.B) {
 	record := make([]byte, 1<<10)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := j.ReadPayload(at, 20_000, record); err != nil {
+		if _, err := j.ReadPayload(at, 20_000, record); err != nil {
 			b.Fatal(err)
 		}
 	}

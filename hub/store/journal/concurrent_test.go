@@ -114,7 +114,7 @@ func readMany(j *journal.Journal, done *atomic.Bool) error {
 			if _, err := j.Frame(s.First); err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
-			if err := j.ReadPayload(s.First, 0, nil); err != nil && !errors.Is(err, store.ErrNotFound) {
+			if _, err := j.ReadPayload(s.First, 0, nil); err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
 		}

@@ -202,7 +202,9 @@ func TestReadPayloadGivesParts(t *testing.T) {
 		{11, 0, "", store.ErrNotFound},
 	} {
 		p := make([]byte, tc.length)
-		switch err := j.ReadPayload(f.Position, tc.offset, p); {
+		switch length, err := j.ReadPayload(f.Position, tc.offset, p); {
+		case length != 10:
+			t.Errorf("the payload has %d bytes; want 10", length)
 		case !errors.Is(err, tc.err):
 			t.Errorf("%d bytes from %d: %v, want %v", tc.length, tc.offset, err, tc.err)
 		case err == nil && string(p) != tc.want:
@@ -225,7 +227,7 @@ func TestWhereNoFrameBegins(t *testing.T) {
 		if _, err := j.Frame(at); !errors.Is(err, want) {
 			t.Errorf("the frame at %d: %v, want %v", at, err, want)
 		}
-		if err := j.ReadPayload(at, 0, nil); !errors.Is(err, want) {
+		if _, err := j.ReadPayload(at, 0, nil); !errors.Is(err, want) {
 			t.Errorf("the payload at %d: %v, want %v", at, err, want)
 		}
 	}
@@ -297,8 +299,9 @@ func TestAClosedJournalSaysSo(t *testing.T) {
 	closed(t, j)
 	_, errAppend := j.Append(1)
 	_, errFrame := j.Frame(0)
+	_, errPayload := j.ReadPayload(0, 0, nil)
 	for call, err := range map[string]error{
-		"append": errAppend, "sync": j.Sync(), "frame": errFrame, "payload": j.ReadPayload(0, 0, nil),
+		"append": errAppend, "sync": j.Sync(), "frame": errFrame, "payload": errPayload,
 		"scan":    j.Scan(t.Context(), 0, func(journal.Frame) error { return nil }),
 		"rewrite": j.Rewrite(t.Context(), 0, func(journal.Frame) ([]byte, bool, error) { return nil, false, nil }),
 	} {

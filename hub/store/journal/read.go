@@ -34,21 +34,25 @@ func (j *Journal) Frame(at Position) (frame Frame, err error) {
 	return frame, err
 }
 
-// ReadPayload fills p with a part of a frame's payload, from an offset in it. The
-// frame is known to be the right one, but the part is not verified: callers that
-// read parts keep sums of them. store.ErrNotFound where the payload has no such part.
-func (j *Journal) ReadPayload(at Position, offset int, p []byte) error {
-	return j.reading(at, func(seg *segment, file vfs.File, frame int64) error {
+// ReadPayload fills p with a part of a frame's payload, from an offset in it, and returns
+// the length of the payload that it is a part of: who knows it can tell that a Rewrite has
+// made another of the frame. The frame is known to be the right one, but the part is not
+// verified: callers that read parts keep sums of them. store.ErrNotFound where the payload
+// has no such part.
+func (j *Journal) ReadPayload(at Position, offset int, p []byte) (length int, err error) {
+	err = j.reading(at, func(seg *segment, file vfs.File, frame int64) error {
 		h, err := seg.headAt(file, at, frame)
 		if err != nil {
 			return err
 		}
+		length = h.length
 		if offset < 0 || offset > h.length || len(p) > h.length-offset {
 			return fmt.Errorf("journal segment %s: bytes %d to %d of the payload of %d at %d: %w",
 				seg.name, offset, offset+len(p), h.length, at, store.ErrNotFound)
 		}
 		return seg.readFull(file, p, frame+frameHeader+int64(offset))
 	})
+	return length, err
 }
 
 // reading calls read with the open segment that a position is in and the offset of

@@ -101,10 +101,10 @@ func (s *Store) publish(g *group, submissions []store.Submission, d decision) {
 	w := s.current
 	for i, f := range d.fresh { // which are what was kept when it was decided
 		sub := &submissions[f.Index]
-		w.accept(s.deciding.key(int32(i)), sub.Sender, sub.ID, identity{sequence: f.Sequence, digest: sub.Digest},
-			sub.Recipients, entry{sequence: f.Sequence, order: sub.Order, size: g.packets[i].recordSize})
+		e := entry{sequence: f.Sequence, order: sub.Order, size: g.packets[i].recordSize, beside: sub.ContentBytes}
+		w.accept(s.deciding.key(int32(i)), sub.Sender, sub.ID, identity{sequence: f.Sequence, digest: sub.Digest}, sub.Recipients, e)
 		for _, recipient := range sub.Recipients {
-			s.count(recipient, 1, g.packets[i].recordSize)
+			s.count(recipient, 1, e.bytes())
 		}
 	}
 	g.digests = nil
@@ -131,10 +131,10 @@ func (s *Store) replayGroup(frame journal.Frame) error {
 	}
 	for i, n := range names {
 		sequence := g.first + uint64(i)
-		s.current.accept(pairKey(keyIdentity, n.sender, n.id), n.sender, n.id, identity{sequence: sequence, digest: g.digests[i]},
-			n.recipients, entry{sequence: sequence, order: n.order, size: g.packets[i].recordSize})
+		e := entry{sequence: sequence, order: n.order, size: g.packets[i].recordSize, beside: n.beside}
+		s.current.accept(pairKey(keyIdentity, n.sender, n.id), n.sender, n.id, identity{sequence: sequence, digest: g.digests[i]}, n.recipients, e)
 		for _, recipient := range n.recipients {
-			s.count(recipient, 1, g.packets[i].recordSize)
+			s.count(recipient, 1, e.bytes())
 		}
 	}
 	g.digests = nil

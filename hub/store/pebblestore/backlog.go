@@ -18,11 +18,11 @@ func (s *Store) Backlog(ctx context.Context, recipient string) (store.Backlog, e
 	return s.backlogs[recipient], nil
 }
 
-// count notes that deliveries came, or went.
-func (s *Store) count(recipient string, deliveries int64, size uint32) {
+// count notes that deliveries came, or went, of so many bytes each.
+func (s *Store) count(recipient string, deliveries, bytes int64) {
 	b := s.backlogs[recipient]
 	b.Deliveries += deliveries
-	b.Bytes += deliveries * int64(size)
+	b.Bytes += deliveries * bytes
 	s.backlogs[recipient] = b
 }
 

@@ -85,6 +85,8 @@ type Contents struct {
 type Packet struct {
 	store.Submission
 	Record, Leaf []byte
+	// Removed means that record and recipients are no longer kept.
+	Removed bool
 }
 
 // Wrong is what is wrong with a packet, or with the group where Sequence is 0.
@@ -105,7 +107,8 @@ type CheckOptions struct {
 	FS vfs.FS
 	// Judge, where given, judges every group.
 	Judge JudgeFunc
-	// MemoryBytes bounds what is remembered to compare; default 512 MiB, at least 64 KiB.
+	// MemoryBytes bounds what is remembered to compare; default 512 MiB, at least 64 KiB,
+	// and beside it a bit for each packet from which on, or up to which, some were removed.
 	// With more packets than fit, about 12 in a KiB of the half, the journal is read more
 	// than once.
 	MemoryBytes int64
@@ -116,6 +119,7 @@ type CheckOptions struct {
 // Checked says what a Check has read.
 type Checked struct {
 	Packets uint64
+	Removed uint64 // packets whose records are no longer kept
 	Last    uint64 // sequence
 	// Waiting and Dead are deliveries in inboxes and dead letters.
 	Waiting, Dead uint64

@@ -27,8 +27,8 @@ func (t *taking) compare() error {
 	}{
 		{keyIdentity, t.ids, func(_, value []byte) (uint64, error) { return parseNumber(value) }},
 		{keyInbox, t.waiting, func(key, value []byte) (uint64, error) {
-			p, err := parseInbox(key, value)
-			return deliveryValue(p.Order, p.Size), err
+			e, err := parseInbox(key, value)
+			return t.hasher.delivery(e), err
 		}},
 		{keyDead, t.graves, func(_, value []byte) (uint64, error) { return t.hasher.sum(value), nil }},
 		{keyItem, t.items, func(_, value []byte) (uint64, error) { return t.hasher.sum(value), nil }},
@@ -85,6 +85,8 @@ func (t *taking) compareKeys(kind byte, in *tally, parse func(key, value []byte)
 		}
 		sequence, what := keyInWords(kind, key)
 		switch want, there := in.get(k); {
+		case !there && sequence > 0 && t.removed.has(sequence):
+			t.differs(sequence, "it has %s; the packet was removed, as if it were done", what)
 		case !there:
 			t.differs(sequence, "it has %s, which the journal has not", what)
 		case want != has:
@@ -153,10 +155,10 @@ func (t *taking) compareBacklogs() error {
 			}
 			of, now = string(recipient), store.Backlog{}
 		}
-		p, err := parseInbox(key, value)
+		e, err := parseInbox(key, value)
 		for _, b := range []*store.Backlog{&now, &all} {
 			b.Deliveries++
-			b.Bytes += int64(p.Size)
+			b.Bytes += e.bytes()
 		}
 		return err == nil, err
 	})

@@ -184,12 +184,8 @@ func (g *group) fits(length int) error {
 	for _, e := range g.packets {
 		end += int(e.leafSize)
 	}
-	records := end
-	if n := len(g.packets); n > 0 {
-		records = int(g.packets[n-1].record) + int(g.packets[n-1].recordSize)
-	}
-	if g.names > g.note || g.note > g.leaves || end > records || records != length {
-		return fmt.Errorf("a group's parts make %d bytes; it has %d", records, length)
+	if g.names > g.note || g.note > g.leaves || end > g.length || g.length != length {
+		return fmt.Errorf("a group's parts make %d bytes; it has %d", g.length, length)
 	}
 	return nil
 }
@@ -201,7 +197,7 @@ func (f *checkedFrame) contents() *Contents {
 	for i, e := range g.packets {
 		p, n := &contents.Packets[i], &f.names[i]
 		p.Sender, p.ID, p.Recipients, p.Order, p.Kind = n.sender, n.id, n.recipients, n.order, n.kind
-		p.Digest = g.digests[i]
+		p.Digest, p.ContentBytes, p.Removed = g.digests[i], n.beside, e.removed
 		p.Leaf = f.Payload[leaf : leaf+int(e.leafSize)]
 		leaf += int(e.leafSize)
 		p.Record = f.Payload[e.record : e.record+e.recordSize]
@@ -216,7 +212,7 @@ func (f *checkedFrame) sums(contents *Contents) []Wrong {
 	evidence := crc32.Checksum(contents.Note, table)
 	for i, p := range contents.Packets {
 		evidence = crc32.Update(evidence, table, p.Leaf)
-		if crc32.Checksum(p.Record, table) != f.group.packets[i].recordSum {
+		if !p.Removed && crc32.Checksum(p.Record, table) != f.group.packets[i].recordSum {
 			wrong = append(wrong, Wrong{RuleChanged, f.group.first + uint64(i), "the record"}) //nolint:gosec // index
 		}
 	}

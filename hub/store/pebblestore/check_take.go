@@ -16,14 +16,15 @@ type taking struct {
 	thorough bool // the first reading, which tells of everything that is no key
 
 	ids     *tally // -> sequence
-	waiting *tally // -> order and size
-	dead    *tally // -> order and size of the delivery
+	waiting *tally // -> sum of the delivery
+	dead    *tally // -> sum of the delivery
 	graves  *tally // -> sum of the dead letter
 	items   *tally // -> sum of the item
 
 	next     uint64 // sequence; 0 before the first group
 	audits   uint64
-	damaged  bool // not all of the journal could be read
+	removed  sequences // packets that are no longer kept
+	damaged  bool      // not all of the journal could be read
 	compared bool
 	groups   *follower // nil unless thorough and with an index
 	lines    *follower
@@ -179,9 +180,15 @@ func (t *taking) accepted(n named, sequence uint64, e extent) {
 			t.tell(RuleID, sequence, "id %q of %s is that of packet %d, too", n.id, n.sender, before)
 		}
 	}
+	if e.removed {
+		t.removed.add(sequence)
+		if t.thorough {
+			t.checked.Removed++
+		}
+	}
 	for _, recipient := range n.recipients {
 		if k, ours := t.delivery(recipient, sequence); ours {
-			t.put(t.waiting, k, deliveryValue(n.order, e.recordSize))
+			t.put(t.waiting, k, t.hasher.delivery(entry{order: n.order, size: e.recordSize, beside: n.beside}))
 		}
 	}
 }
@@ -193,9 +200,10 @@ func (t *taking) delivery(recipient string, sequence uint64) (hashed, bool) {
 	return k, t.share.has(k)
 }
 
-// deliveryValue is what of a delivery's order and size a tally has room for.
-func deliveryValue(order uint64, size uint32) uint64 {
-	return (order^order>>16^order>>32^order>>48)<<32&maxValue | uint64(size)
+// delivery tells deliveries of one packet to one recipient apart.
+func (h hasher) delivery(e entry) uint64 {
+	value := e.inboxValue()
+	return h.sum(value[:])
 }
 
 // settled takes in that deliveries were acknowledged, or that dead letters came back or
@@ -222,9 +230,10 @@ func (t *taking) settled(f *checkedFrame) error {
 	return nil
 }
 
-// leave removes a delivery from where it must be.
+// leave removes a delivery from where it must be, unless its packet was removed: then
+// nothing of what became of it counts any more.
 func (t *taking) leave(from *tally, k hashed, recipient string, sequence uint64, what string) (value uint64, was bool) {
-	if value, was = from.remove(k); !was && !t.damaged {
+	if value, was = from.remove(k); !was && !t.damaged && !t.removed.has(sequence) {
 		t.tell(RuleDelivery, sequence, "the delivery to %s %s", recipient, what)
 	}
 	return value, was
@@ -238,11 +247,11 @@ func (t *taking) buried(f *checkedFrame) error {
 	}
 	for _, grave := range graves {
 		k, ours := t.delivery(recipient, grave.Sequence)
-		if !ours {
+		if !ours || t.removed.has(grave.Sequence) {
 			continue
 		}
 		t.leave(t.waiting, k, recipient, grave.Sequence, "became a dead letter, but was not in the inbox")
-		t.put(t.dead, k, deliveryValue(grave.order, grave.size))
+		t.put(t.dead, k, t.hasher.delivery(grave.delivery()))
 		t.put(t.graves, k, t.hasher.sum(grave.append(nil)))
 	}
 	return nil

@@ -130,6 +130,13 @@ func (c *checkpoints) wait(ctx context.Context, s *Store) error {
 	}
 }
 
+// upToDate says whether the index has all that the journal has.
+func (s *Store) upToDate() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.current.size == 0 && s.current.from == s.journal.Next()
+}
+
 func (s *Store) windowSize() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -154,7 +161,7 @@ func (s *Store) checkpoint() error {
 			return err
 		}
 	}
-	if s.windowSize() == 0 {
+	if s.upToDate() {
 		return nil
 	}
 	s.accepting.Lock() // so that no group is half way
@@ -275,14 +282,12 @@ func (r *recent) writeTo(batch *pebble.Batch, recipient string) error {
 			return fmt.Errorf("store: %w", err)
 		}
 	}
-	var value [inboxSize]byte
 	for _, e := range r.entries {
 		if e.done {
 			continue
 		}
 		binary.BigEndian.PutUint64(number, e.sequence)
-		binary.BigEndian.PutUint64(value[:], e.order)
-		binary.BigEndian.PutUint32(value[8:], e.size)
+		value := e.inboxValue()
 		if err := batch.Set(key, value[:], nil); err != nil {
 			return fmt.Errorf("store: %w", err)
 		}

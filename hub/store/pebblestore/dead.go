@@ -15,14 +15,21 @@ import (
 // buried is a dead letter with what its delivery needs to come back.
 type buried struct {
 	store.DeadLetter
-	order uint64
-	size  uint32
+	order  uint64
+	size   uint32
+	beside int64
+}
+
+// delivery is what comes back when it is revived.
+func (b *buried) delivery() entry {
+	return entry{sequence: b.Sequence, order: b.order, size: b.size, beside: b.beside}
 }
 
 func (b *buried) append(to []byte) []byte {
 	to = binary.BigEndian.AppendUint64(to, b.Sequence)
 	to = binary.BigEndian.AppendUint64(to, b.order)
 	to = binary.BigEndian.AppendUint32(to, b.size)
+	to = binary.BigEndian.AppendUint64(to, uint64(b.beside)) //nolint:gosec // read back the same way
 	to = binary.BigEndian.AppendUint32(to, b.Attempts)
 	to = binary.BigEndian.AppendUint64(to, uint64(b.At.UnixNano())) //nolint:gosec // read back the same way
 	to = binary.BigEndian.AppendUint32(to, uint32(len(b.Reason)))   //nolint:gosec // bounded by the message
@@ -31,7 +38,9 @@ func (b *buried) append(to []byte) []byte {
 
 func (r *reader) buried() *buried {
 	b := &buried{}
-	b.Sequence, b.order, b.size, b.Attempts = r.uint64(), r.uint64(), r.uint32(), r.uint32()
+	b.Sequence, b.order, b.size = r.uint64(), r.uint64(), r.uint32()
+	b.beside = int64(r.uint64()) //nolint:gosec // written the same way
+	b.Attempts = r.uint32()
 	b.At = time.Unix(0, int64(r.uint64())) //nolint:gosec // written the same way
 	b.Reason = string(r.part())
 	return b
@@ -51,12 +60,12 @@ func (s *Store) Bury(ctx context.Context, recipient string, letters []store.Dead
 	}
 	sequences := sortedKeys(byNumber)
 	var done []uint64
-	err = s.withIndexed(recipient, sequences, func(indexed map[uint64]store.Pending) error {
+	err = s.withIndexed(recipient, sequences, func(indexed map[uint64]entry) error {
 		payload := append([]byte(recipient), 0)
 		var graves []*buried
 		for _, sequence := range sequences {
 			if e, waits := s.waiting(recipient, sequence, indexed); waits {
-				grave := &buried{DeadLetter: byNumber[sequence], order: e.order, size: e.size}
+				grave := &buried{DeadLetter: byNumber[sequence], order: e.order, size: e.size, beside: e.beside}
 				graves, done = append(graves, grave), append(done, sequence)
 				payload = grave.append(payload)
 			}
@@ -102,15 +111,15 @@ func (s *Store) replayBuried(frame journal.Frame) error {
 	if err != nil {
 		return err
 	}
-	sequences := make([]uint64, len(graves))
-	for i, grave := range graves {
-		sequences[i] = grave.Sequence
-	}
-	indexed, err := s.inIndex(recipient, sequences, s.indexed)
+	indexed, err := s.inIndex(recipient, numbersOf(graves), s.indexed)
 	if err != nil {
 		return err
 	}
-	s.remove(recipient, sequences, indexed)
+	graves = slices.DeleteFunc(graves, func(g *buried) bool { // of removed packets
+		_, waits := s.waiting(recipient, g.Sequence, indexed)
+		return !waits
+	})
+	s.remove(recipient, numbersOf(graves), indexed)
 	s.bury(recipient, graves)
 	return nil
 }
@@ -180,7 +189,7 @@ func (s *Store) Revive(ctx context.Context, recipient string, sequences []uint64
 	}
 	pending := make([]store.Pending, len(graves))
 	for i, grave := range graves {
-		pending[i] = store.Pending{Sequence: grave.Sequence, Order: grave.order, Size: grave.size}
+		pending[i] = grave.delivery().pending()
 	}
 	// In the index they stand in order; in the window they would not.
 	return pending, s.checkpoints.now(s)
@@ -197,11 +206,7 @@ func (s *Store) Discard(ctx context.Context, recipient string, sequences []uint6
 	if err != nil {
 		return nil, err
 	}
-	var done []uint64
-	for _, grave := range graves {
-		done = append(done, grave.Sequence)
-	}
-	return done, nil
+	return numbersOf(graves), nil
 }
 
 // exhume finds dead letters, notes in the journal what becomes of them, and does it.
@@ -247,15 +252,19 @@ func (s *Store) settleGraves(recipient string, graves []*buried, kind byte, do f
 	if len(graves) == 0 {
 		return nil, nil
 	}
-	numbers := make([]uint64, len(graves))
-	for i, grave := range graves {
-		numbers[i] = grave.Sequence
-	}
-	if err := s.note(kind, acknowledgement(recipient, numbers)); err != nil {
+	if err := s.note(kind, acknowledgement(recipient, numbersOf(graves))); err != nil {
 		return nil, err
 	}
 	do(graves)
 	return graves, nil
+}
+
+func numbersOf(graves []*buried) []uint64 {
+	numbers := make([]uint64, len(graves))
+	for i, grave := range graves {
+		numbers[i] = grave.Sequence
+	}
+	return numbers
 }
 
 // grave returns a dead letter, or store.ErrNotFound.
@@ -302,14 +311,14 @@ func (s *Store) revive(recipient string, graves []*buried) {
 	s.discard(recipient, graves)
 	in := s.current.inbox(recipient)
 	for _, grave := range graves {
-		e := entry{sequence: grave.Sequence, order: grave.order, size: grave.size}
+		e := grave.delivery()
 		at, found := slices.BinarySearchFunc(in.entries, e.sequence, bySequence)
 		if found {
 			in.entries[at] = e
 		} else {
 			in.entries = slices.Insert(in.entries, at, e)
 		}
-		s.count(recipient, 1, grave.size)
+		s.count(recipient, 1, e.bytes())
 	}
 }
 
@@ -376,7 +385,7 @@ func (s *Store) State(ctx context.Context, recipient string, sequence uint64) (s
 		return 0, store.DeadLetter{}, err
 	}
 	state := store.Acknowledged
-	err = s.withIndexed(recipient, []uint64{sequence}, func(indexed map[uint64]store.Pending) error {
+	err = s.withIndexed(recipient, []uint64{sequence}, func(indexed map[uint64]entry) error {
 		if _, waits := s.waiting(recipient, sequence, indexed); waits {
 			state = store.Waiting
 		}

@@ -22,17 +22,24 @@ const (
 	frameDiscarded    byte = 7 // as frameAcknowledged: dead letters that are done with
 )
 
+// removedSize stands for the size of a record that is no longer kept.
+const removedSize = 1<<32 - 1
+
 // A group's frame is a head, a table, and four parts, one after another:
 //
 //	head    first sequence, count, sizes of the parts, time, checksums
 //	table   for each packet: size and checksum of the record, size of the leaf, digest
-//	names   for each packet: sender, id, order, kind, recipients
+//	names   for each packet: order, kind, bytes beside the record, recipients, sender, id
 //	note    the signed note
 //	leaves  as given out in receipts
 //	records as given to recipients
 //
 // Head and table have a checksum of their own, so have note and leaves, and each
 // record: any of them can be read without the others.
+//
+// Of a packet that was removed, the table says removedSize, there is no record, and the
+// names have neither the bytes beside it nor recipients: each removal makes the frame
+// shorter. So the frame's length tells whether a group in memory is still what there is.
 const (
 	headSize  = 8 + 4 + 4 + 4 + 4 + 8 + 4 + 4
 	entrySize = 4 + 4 + 4 + 32
@@ -46,6 +53,7 @@ type group struct {
 	names    int // offset of the names in the frame's payload
 	note     int // offset of the note
 	leaves   int // offset of the leaves
+	length   int // of the frame's payload
 	checksum uint32
 	packets  []extent
 	digests  [][32]byte // nil once the group is in the index
@@ -55,6 +63,7 @@ type group struct {
 type extent struct {
 	record, recordSize, recordSum uint32
 	leafSize                      uint32
+	removed                       bool
 }
 
 func (g *group) end() uint64 { return g.first + uint64(len(g.packets)) }
@@ -74,6 +83,9 @@ func framed(submissions []store.Submission, fresh []store.Fresh, sealed store.Se
 		sub, record, leaf := &submissions[f.Index], sealed.Records[i], sealed.Leaves[i]
 		if names, err = appendNames(names, sub); err != nil {
 			return nil, nil, err
+		}
+		if len(record) >= removedSize || sub.ContentBytes < 0 {
+			return nil, nil, fmt.Errorf("a record of %d bytes with %d beside it", len(record), sub.ContentBytes)
 		}
 		e := extent{recordSize: uint32(len(record)), recordSum: crc32.Checksum(record, table), leafSize: uint32(len(leaf))} //nolint:gosec // bounded by the packet limit
 		evidence = crc32.Update(evidence, table, leaf)
@@ -119,6 +131,7 @@ func (g *group) place(names, note, leaves int) error {
 		g.packets[i].record = uint32(at)
 		at += uint64(g.packets[i].recordSize)
 	}
+	g.length = int(at) //nolint:gosec // at most two records more than 4 GiB
 	return nil
 }
 
@@ -144,9 +157,11 @@ func parseHead(head []byte, position journal.Position) (*group, error) {
 	}
 	for i := range g.packets {
 		entry := head[headSize+i*entrySize:]
-		g.packets[i] = extent{
-			recordSize: binary.BigEndian.Uint32(entry), recordSum: binary.BigEndian.Uint32(entry[4:]), leafSize: binary.BigEndian.Uint32(entry[8:]),
+		e := extent{recordSize: binary.BigEndian.Uint32(entry), recordSum: binary.BigEndian.Uint32(entry[4:]), leafSize: binary.BigEndian.Uint32(entry[8:])}
+		if e.recordSize == removedSize {
+			e.recordSize, e.removed = 0, true
 		}
+		g.packets[i] = e
 		copy(g.digests[i][:], entry[12:entrySize])
 	}
 	err := g.place(int(binary.BigEndian.Uint32(head[12:])), int(binary.BigEndian.Uint32(head[16:])), int(binary.BigEndian.Uint32(head[20:])))
@@ -161,24 +176,22 @@ type named struct {
 	sender, id string
 	order      uint64
 	kind       uint32
+	beside     int64 // bytes beside the record
 	recipients []string
 }
 
 func appendNames(names []byte, sub *store.Submission) ([]byte, error) {
 	names = binary.BigEndian.AppendUint64(names, sub.Order)
 	names = binary.BigEndian.AppendUint32(names, sub.Kind)
+	names = binary.BigEndian.AppendUint64(names, uint64(sub.ContentBytes))    //nolint:gosec // read back the same way
 	names = binary.BigEndian.AppendUint32(names, uint32(len(sub.Recipients))) //nolint:gosec // bounded by the message
-	for _, text := range [2]string{sub.Sender, sub.ID} {
-		if len(text) > 1<<16-1 {
-			return nil, fmt.Errorf("a name of %d bytes", len(text))
+	for _, texts := range [2][]string{sub.Recipients, {sub.Sender, sub.ID}} {
+		for _, text := range texts {
+			if len(text) > 1<<16-1 {
+				return nil, fmt.Errorf("a name of %d bytes", len(text))
+			}
+			names = append(binary.BigEndian.AppendUint16(names, uint16(len(text))), text...) //nolint:gosec // checked
 		}
-		names = append(binary.BigEndian.AppendUint16(names, uint16(len(text))), text...) //nolint:gosec // checked
-	}
-	for _, text := range sub.Recipients {
-		if len(text) > 1<<16-1 {
-			return nil, fmt.Errorf("a name of %d bytes", len(text))
-		}
-		names = append(binary.BigEndian.AppendUint16(names, uint16(len(text))), text...) //nolint:gosec // checked
 	}
 	return names, nil
 }
@@ -190,16 +203,15 @@ func (g *group) namesOf(payload []byte) ([]named, error) {
 	for i := range all {
 		n := &all[i]
 		n.order, n.kind = r.uint64(), r.uint32()
-		recipients := r.uint32()
-		n.sender, n.id = r.text(), r.text()
-		for range recipients {
-			if r.failed {
-				break
+		if !g.packets[i].removed {
+			n.beside = int64(r.uint64()) //nolint:gosec // written the same way
+			for recipients := r.uint32(); recipients > 0 && !r.failed; recipients-- {
+				n.recipients = append(n.recipients, r.text())
 			}
-			n.recipients = append(n.recipients, r.text())
 		}
+		n.sender, n.id = r.text(), r.text()
 	}
-	if r.failed {
+	if r.failed || len(r.bytes) > 0 {
 		return nil, fmt.Errorf("%w: the names of the group at %d", store.ErrCorrupt, g.position)
 	}
 	return all, nil

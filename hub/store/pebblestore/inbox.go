@@ -50,9 +50,9 @@ func (s *Store) indexedPending(recipient string, after, upTo uint64, limit int) 
 		if err != nil {
 			return false, err
 		}
-		found = append(found, p)
+		found = append(found, p.pending())
 		if len(found) >= limit {
-			last = p.Sequence
+			last = p.sequence
 		}
 		return len(found) < limit, nil
 	})
@@ -83,7 +83,7 @@ func (s *Store) Acknowledge(ctx context.Context, recipient string, sequences []u
 	defer leave()
 	var done []uint64
 	sequences = slices.Compact(slices.Sorted(slices.Values(sequences)))
-	err = s.withIndexed(recipient, sequences, func(indexed map[uint64]store.Pending) error {
+	err = s.withIndexed(recipient, sequences, func(indexed map[uint64]entry) error {
 		for _, sequence := range sequences {
 			if _, waits := s.waiting(recipient, sequence, indexed); waits {
 				done = append(done, sequence)
@@ -106,7 +106,7 @@ func (s *Store) Acknowledge(ctx context.Context, recipient string, sequences []u
 
 // withIndexed calls do, with the store locked, with those of a recipient's sequences
 // that the index has.
-func (s *Store) withIndexed(recipient string, sequences []uint64, do func(map[uint64]store.Pending) error) error {
+func (s *Store) withIndexed(recipient string, sequences []uint64, do func(map[uint64]entry) error) error {
 	for {
 		s.mu.RLock()
 		upTo, moves := s.indexed, s.moves
@@ -137,7 +137,7 @@ func (s *Store) note(kind byte, payload []byte) error {
 }
 
 // waiting returns a delivery, and whether it is there.
-func (s *Store) waiting(recipient string, sequence uint64, indexed map[uint64]store.Pending) (entry, bool) {
+func (s *Store) waiting(recipient string, sequence uint64, indexed map[uint64]entry) (entry, bool) {
 	if e := s.current.entry(recipient, sequence); e != nil {
 		return *e, !e.done
 	}
@@ -150,12 +150,12 @@ func (s *Store) waiting(recipient string, sequence uint64, indexed map[uint64]st
 	if s.frozen.isGone(recipient, sequence) {
 		return entry{}, false
 	}
-	p, there := indexed[sequence]
-	return entry{sequence: sequence, order: p.Order, size: p.Size}, there
+	e, there := indexed[sequence]
+	return e, there
 }
 
 // remove takes deliveries that are there out of the inbox.
-func (s *Store) remove(recipient string, sequences []uint64, indexed map[uint64]store.Pending) {
+func (s *Store) remove(recipient string, sequences []uint64, indexed map[uint64]entry) {
 	for _, sequence := range sequences {
 		was, _ := s.waiting(recipient, sequence, indexed)
 		if e := s.current.entry(recipient, sequence); e != nil {
@@ -163,14 +163,14 @@ func (s *Store) remove(recipient string, sequences []uint64, indexed map[uint64]
 		} else {
 			s.current.setGone(recipient, sequence)
 		}
-		s.count(recipient, -1, was.size)
+		s.count(recipient, -1, was.bytes())
 	}
 	s.checkpoints.due(s.current.size >= s.opts.WindowEntries)
 }
 
 // inIndex returns which of the sequences, which are in order, the index has, of
 // those up to one.
-func (s *Store) inIndex(recipient string, sequences []uint64, upTo uint64) (there map[uint64]store.Pending, err error) {
+func (s *Store) inIndex(recipient string, sequences []uint64, upTo uint64) (there map[uint64]entry, err error) {
 	if len(sequences) == 0 || sequences[0] > upTo {
 		return nil, nil
 	}
@@ -178,17 +178,17 @@ func (s *Store) inIndex(recipient string, sequences []uint64, upTo uint64) (ther
 	if err != nil {
 		return nil, classify(err)
 	}
-	there = make(map[uint64]store.Pending, len(sequences))
+	there = make(map[uint64]entry, len(sequences))
 	ok := it.First()
 	for _, sequence := range sequences {
 		if ok = ok && sequence <= upTo; !ok {
 			break
 		}
-		var at store.Pending
+		var at entry
 		if at, ok, err = seek(it, recipient, sequence); err != nil {
 			break
 		}
-		if ok && at.Sequence == sequence {
+		if ok && at.sequence == sequence {
 			there[sequence] = at
 		}
 	}
@@ -200,14 +200,14 @@ func (s *Store) inIndex(recipient string, sequences []uint64, upTo uint64) (ther
 
 // seek moves an iterator to a sequence, or the first after it, and reads what is
 // there. Mostly that is the next one; a true seek would cost more.
-func seek(it *pebble.Iterator, recipient string, sequence uint64) (at store.Pending, ok bool, err error) {
+func seek(it *pebble.Iterator, recipient string, sequence uint64) (at entry, ok bool, err error) {
 	ok = true
 	for step := 0; ok; step++ {
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return at, false, err //nolint:wrapcheck // by the caller
 		}
-		if at, err = parseInbox(it.Key(), value); err != nil || at.Sequence >= sequence {
+		if at, err = parseInbox(it.Key(), value); err != nil || at.sequence >= sequence {
 			return at, err == nil, err
 		}
 		if step == 0 {

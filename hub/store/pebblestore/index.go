@@ -214,6 +214,21 @@ func (x *index) last(lower, upper []byte) (key, value []byte, err error) {
 	return key, value, nil
 }
 
+// set writes one value, after what was written before.
+func (x *index) set(key, value []byte) error {
+	if err := x.db.Set(key, value, pebble.NoSync); err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
+func (x *index) delete(key []byte) error {
+	if err := x.db.Delete(key, pebble.NoSync); err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
 // commit writes a batch once there is room: all of it or nothing, after what was written
 // before.
 func (x *index) commit(ctx context.Context, quit <-chan struct{}, batch *pebble.Batch) error {

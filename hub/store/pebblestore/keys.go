@@ -15,16 +15,17 @@ import (
 const (
 	keyGroup    = 'g' // first sequence -> position in the journal
 	keyIdentity = 'k' // sender 0 id -> sequence
-	keyInbox    = 'd' // recipient 0 sequence -> order, record size
+	keyInbox    = 'd' // recipient 0 sequence -> order, record size, bytes beside the record
 	keyBacklog  = 'b' // recipient -> number and bytes of what waits
 	keyDead     = 'x' // recipient 0 sequence -> buried
 	keyItem     = 'r' // kind 0 key -> registry item
 	keyView     = 'v' // kind 0 key -> view item
 	keyAudit    = 'a' // audit sequence -> record
+	keySegment  = 's' // position in the journal -> summary of the segment
 	keyMeta     = 'm' // name -> value
 )
 
-const formatVersion = "lienthong index 1"
+const formatVersion = "lienthong index 2"
 
 func formatKey() []byte     { return []byte{keyMeta, 'v'} }
 func cursorKey() []byte     { return []byte{keyMeta, 'i'} }
@@ -97,20 +98,29 @@ func parseBacklog(value []byte) (store.Backlog, error) {
 	}, nil
 }
 
-const inboxSize = 8 + 4
+const inboxSize = 8 + 4 + 8
 
-func parseInbox(key, value []byte) (store.Pending, error) {
+// inboxValue is what the index has of a delivery.
+func (e entry) inboxValue() (value [inboxSize]byte) {
+	binary.BigEndian.PutUint64(value[:], e.order)
+	binary.BigEndian.PutUint32(value[8:], e.size)
+	binary.BigEndian.PutUint64(value[12:], uint64(e.beside)) //nolint:gosec // read back the same way
+	return value
+}
+
+func parseInbox(key, value []byte) (entry, error) {
 	sequence, err := sequenceOf(key)
 	if err != nil {
-		return store.Pending{}, err
+		return entry{}, err
 	}
 	if len(value) != inboxSize {
-		return store.Pending{}, fmt.Errorf("%w: inbox record of %d bytes", store.ErrCorrupt, len(value))
+		return entry{}, fmt.Errorf("%w: inbox record of %d bytes", store.ErrCorrupt, len(value))
 	}
-	return store.Pending{
-		Sequence: sequence,
-		Order:    binary.BigEndian.Uint64(value),
-		Size:     binary.BigEndian.Uint32(value[8:]),
+	return entry{
+		sequence: sequence,
+		order:    binary.BigEndian.Uint64(value),
+		size:     binary.BigEndian.Uint32(value[8:]),
+		beside:   int64(binary.BigEndian.Uint64(value[12:])), //nolint:gosec // written the same way
 	}, nil
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // Records returns the records with these sequences, in the order asked for.
-// store.ErrNotFound where one is not there.
+// store.ErrNotFound where one is not there, store.ErrRemoved where one is no longer kept.
 func (s *Store) Records(ctx context.Context, sequences []uint64) ([][]byte, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -21,17 +21,52 @@ func (s *Store) Records(ctx context.Context, sequences []uint64) ([][]byte, erro
 	defer leave()
 	records := make([][]byte, len(sequences))
 	for done := 0; done < len(sequences); {
-		g, err := s.groupOf(sequences[done])
+		err := s.inGroup(sequences[done], func(g *group) error {
+			n := runIn(g, sequences[done:])
+			if err := s.readRecords(g, sequences[done:done+n], records[done:done+n]); err != nil {
+				return err
+			}
+			done += n
+			return nil
+		})
 		if err != nil {
 			return nil, fmt.Errorf("record %d: %w", sequences[done], err)
 		}
-		n := runIn(g, sequences[done:])
-		if err := s.readRecords(g, sequences[done:done+n], records[done:done+n]); err != nil {
-			return nil, err
-		}
-		done += n
 	}
 	return records, nil
+}
+
+// errStale means that a group in memory is no longer what the journal has: packets were
+// removed from it.
+var errStale = errors.New("packets were removed from the group meanwhile")
+
+// inGroup calls read with the group that a sequence belongs to, and again with what is
+// there then where packets are removed from it meanwhile.
+func (s *Store) inGroup(sequence uint64, read func(*group) error) error {
+	var stale *group
+	for {
+		g, err := s.groupOf(sequence)
+		if err != nil {
+			return err
+		}
+		if g == stale {
+			return fmt.Errorf("%w: the group at %d has another length than it says", store.ErrCorrupt, g.position)
+		}
+		if err = read(g); !errors.Is(err, errStale) {
+			return err
+		}
+		stale = g
+		s.groups.forget(g)
+	}
+}
+
+// readPart fills p with a part of a group, or fails with errStale.
+func (s *Store) readPart(g *group, offset int, p []byte) error {
+	length, err := s.journal.ReadPayload(g.position, offset, p)
+	if length != g.length && (err == nil || errors.Is(err, store.ErrNotFound)) {
+		return errStale
+	}
+	return err //nolint:wrapcheck // by the caller
 }
 
 // gapBytes of other records are read, and thrown away, rather than reading twice.
@@ -43,7 +78,7 @@ func runIn(g *group, sequences []uint64) int {
 	n := 1
 	for ; n < len(sequences); n++ {
 		before, next := sequences[n-1], sequences[n]
-		if next <= before || next >= g.end() {
+		if next <= before || next >= g.end() || g.packets[next-g.first].removed {
 			break
 		}
 		last, following := g.packets[before-g.first], g.packets[next-g.first]
@@ -56,9 +91,12 @@ func runIn(g *group, sequences []uint64) int {
 
 func (s *Store) readRecords(g *group, sequences []uint64, records [][]byte) error {
 	first, last := g.packets[sequences[0]-g.first], g.packets[sequences[len(sequences)-1]-g.first]
+	if first.removed {
+		return store.ErrRemoved
+	}
 	run := make([]byte, last.record+last.recordSize-first.record)
-	if err := s.journal.ReadPayload(g.position, int(first.record), run); err != nil {
-		return fmt.Errorf("record %d: %w", sequences[0], err)
+	if err := s.readPart(g, int(first.record), run); err != nil {
+		return err
 	}
 	table := castagnoli()
 	for i, sequence := range sequences {
@@ -79,17 +117,25 @@ func (s *Store) Group(ctx context.Context, sequence uint64) (store.Group, error)
 		return store.Group{}, err
 	}
 	defer leave()
-	g, err := s.groupOf(sequence)
+	var found store.Group
+	err = s.inGroup(sequence, func(g *group) (err error) {
+		found, err = s.readGroup(g)
+		return err
+	})
 	if err != nil {
 		return store.Group{}, fmt.Errorf("group of %d: %w", sequence, err)
 	}
+	return found, nil
+}
+
+func (s *Store) readGroup(g *group) (store.Group, error) {
 	end := g.leaves
 	for _, e := range g.packets {
 		end += int(e.leafSize)
 	}
 	evidence := make([]byte, end-g.note)
-	if err := s.journal.ReadPayload(g.position, g.note, evidence); err != nil {
-		return store.Group{}, fmt.Errorf("group of %d: %w", sequence, err)
+	if err := s.readPart(g, g.note, evidence); err != nil {
+		return store.Group{}, err
 	}
 	if crc32.Checksum(evidence, castagnoli()) != g.checksum {
 		return store.Group{}, fmt.Errorf("%w: leaves of the group at %d have changed on the disk", store.ErrCorrupt, g.first)
@@ -105,7 +151,8 @@ func (s *Store) Group(ctx context.Context, sequence uint64) (store.Group, error)
 
 // AcceptedAfter returns entries of the accepted log after a sequence, in order:
 // at most maxEntries, and no more than maxBytes of records unless the first
-// alone is larger.
+// alone is larger. It passes over records that are no longer kept: where there are no
+// entries, there are none up to the end of the log.
 func (s *Store) AcceptedAfter(ctx context.Context, afterSequence uint64, maxEntries, maxBytes int) ([]store.Entry, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
@@ -113,32 +160,58 @@ func (s *Store) AcceptedAfter(ctx context.Context, afterSequence uint64, maxEntr
 	}
 	defer leave()
 	var entries []store.Entry
-	for last, next := s.durable.Load(), following(afterSequence); next <= last && len(entries) < maxEntries; {
-		g, err := s.groupOf(next)
+	last := s.durable.Load()
+	for next, more := following(afterSequence), true; more && next <= last && len(entries) < maxEntries; {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("accepted log at %d: %w", next, err)
+		}
+		err := s.inGroup(next, func(g *group) error {
+			read := entriesIn(g, next, maxEntries-len(entries), maxBytes, len(entries) > 0)
+			records := make([][]byte, len(read.sequences))
+			if len(records) > 0 {
+				if err := s.readRecords(g, read.sequences, records); err != nil {
+					return err
+				}
+			}
+			for i, record := range records {
+				entries = append(entries, store.Entry{Sequence: read.sequences[i], Record: record})
+			}
+			maxBytes -= read.bytes
+			next, more = read.next, read.more
+			return nil
+		})
 		if err != nil {
 			return nil, fmt.Errorf("accepted log at %d: %w", next, err)
 		}
-		var sequences []uint64
-		for ; next < g.end() && len(entries)+len(sequences) < maxEntries; next++ {
-			size := int(g.packets[next-g.first].recordSize)
-			if maxBytes -= size; maxBytes < 0 && len(entries)+len(sequences) > 0 {
-				last = 0
-				break
-			}
-			sequences = append(sequences, next)
-		}
-		if len(sequences) == 0 {
-			break
-		}
-		records := make([][]byte, len(sequences))
-		if err := s.readRecords(g, sequences, records); err != nil {
-			return nil, err
-		}
-		for i, record := range records {
-			entries = append(entries, store.Entry{Sequence: sequences[i], Record: record})
-		}
 	}
 	return entries, nil
+}
+
+// readAhead is what of a group is read at once.
+type readAhead struct {
+	sequences []uint64
+	bytes     int
+	next      uint64 // where to go on
+	more      bool   // there may be room for more
+}
+
+// entriesIn returns what of a group is read from a sequence on, passing over what was
+// removed. Only the first of all may be larger than the room that is left.
+func entriesIn(g *group, from uint64, maxEntries, maxBytes int, some bool) readAhead {
+	read := readAhead{next: from}
+	for ; read.next < g.end() && len(read.sequences) < maxEntries; read.next++ {
+		e := g.packets[read.next-g.first]
+		if e.removed {
+			continue
+		}
+		size := int(e.recordSize)
+		if read.bytes+size > maxBytes && (some || len(read.sequences) > 0) {
+			return read
+		}
+		read.sequences, read.bytes = append(read.sequences, read.next), read.bytes+size
+	}
+	read.more = read.bytes <= maxBytes
+	return read
 }
 
 // groupOf returns the group that a sequence belongs to, or store.ErrNotFound.
@@ -181,7 +254,7 @@ func (s *Store) groupOf(sequence uint64) (*group, error) {
 // readHead reads where the parts of a group are.
 func (s *Store) readHead(position journal.Position) (*group, error) {
 	fixed := make([]byte, headSize)
-	if err := s.journal.ReadPayload(position, 0, fixed); err != nil {
+	if _, err := s.journal.ReadPayload(position, 0, fixed); err != nil {
 		return nil, fmt.Errorf("group at %d: %w", position, err)
 	}
 	length := headLength(fixed)
@@ -189,10 +262,15 @@ func (s *Store) readHead(position journal.Position) (*group, error) {
 		return nil, fmt.Errorf("%w: the head of the group at %d", store.ErrCorrupt, position)
 	}
 	head := make([]byte, length)
-	if err := s.journal.ReadPayload(position, 0, head); err != nil {
+	all, err := s.journal.ReadPayload(position, 0, head)
+	if err != nil {
 		return nil, fmt.Errorf("group at %d: %w", position, err)
 	}
-	return parseHead(head, position)
+	g, err := parseHead(head, position)
+	if err == nil && g.length != all {
+		err = fmt.Errorf("%w: the parts of the group at %d make %d bytes; it has %d", store.ErrCorrupt, position, g.length, all)
+	}
+	return g, err
 }
 
 // maxHead bounds what is read before its checksum is known to be right.
@@ -218,6 +296,16 @@ func (c *groupCache) get(sequence uint64) *group {
 		}
 	}
 	return nil
+}
+
+func (c *groupCache) forget(g *group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, known := range c.ring {
+		if known == g {
+			c.ring[i] = nil
+		}
+	}
 }
 
 func (c *groupCache) add(g *group) {

@@ -39,7 +39,15 @@ type recent struct {
 type entry struct {
 	sequence, order uint64
 	size            uint32
+	beside          int64 // bytes that the packet takes beside its record
 	done            bool
+}
+
+// bytes is what the packet takes.
+func (e entry) bytes() int64 { return int64(e.size) + e.beside }
+
+func (e entry) pending() store.Pending {
+	return store.Pending{Sequence: e.sequence, Order: e.order, Size: e.size}
 }
 
 // newWindow returns a window that has room for so many packets.
@@ -138,7 +146,7 @@ func (w *window) pending(recipient string, after uint64, limit int, later *windo
 			break
 		}
 		if !e.done && !later.isGone(recipient, e.sequence) {
-			found = append(found, store.Pending{Sequence: e.sequence, Order: e.order, Size: e.size})
+			found = append(found, e.pending())
 		}
 	}
 	return found

@@ -1,0 +1,46 @@
+package pebblestore
+
+import "math/bits"
+
+// sequences is a set of sequences: a bit for each of a range, where any is in it.
+type sequences struct{ chunks map[uint64]*chunk }
+
+// chunkBits is how many sequences a chunk is of.
+const chunkBits = 1 << 15
+
+type chunk [chunkBits / 64]uint64
+
+func (s *sequences) add(sequence uint64) {
+	if s.chunks == nil {
+		s.chunks = map[uint64]*chunk{}
+	}
+	c, ok := s.chunks[sequence/chunkBits]
+	if !ok {
+		c = &chunk{}
+		s.chunks[sequence/chunkBits] = c
+	}
+	c[sequence%chunkBits/64] |= 1 << (sequence % 64)
+}
+
+func (s *sequences) has(sequence uint64) bool {
+	c, ok := s.chunks[sequence/chunkBits]
+	return ok && c[sequence%chunkBits/64]>>(sequence%64)&1 == 1
+}
+
+// count returns how many there are from one sequence to before another.
+func (s *sequences) count(from, to uint64) (n int64) {
+	for at := from; at < to; {
+		c, ok := s.chunks[at/chunkBits]
+		if !ok {
+			at = (at/chunkBits + 1) * chunkBits
+			continue
+		}
+		word := c[at%chunkBits/64] >> (at % 64)
+		if left := to - at; left < 64 {
+			word &= 1<<left - 1
+		}
+		n += int64(bits.OnesCount64(word))
+		at = (at/64 + 1) * 64
+	}
+	return n
+}
