@@ -108,16 +108,18 @@ func (p *pass) reach(s *summary) int64 {
 }
 
 // droppable says whether enough settlements in a segment may be of removed packets to
-// look at them.
+// look at them: not again before more were removed.
 func (p *pass) droppable(s *summary) bool {
 	if s.settled.count == 0 || s.total == p.total {
 		return false
 	}
 	reach, all := p.reach(s), int64(s.settled.high-s.settled.low+1) //nolint:gosec // sequences
-	if reach <= s.reach || reach < all && reach-s.reach < all/16 {
-		return false
+	more := reach > s.reach && (reach == all || reach-s.reach >= all/16)
+	if more && (reach == all || float64(s.settled.bytes)*float64(reach)/float64(all)*4 >= float64(s.Bytes)) {
+		return true
 	}
-	return reach == all || float64(s.settled.bytes)*float64(reach)/float64(all)*4 >= float64(s.Bytes)
+	s.total = p.total
+	return false
 }
 
 // plan reads a segment and finds what is to go.

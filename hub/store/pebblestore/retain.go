@@ -380,4 +380,4 @@ func past(keep store.Keep, at, now time.Time) (aged, late bool) {
 }
 
 // lateAt is when a packet goes, however little goes with it.
-func lateAt(keep store.Keep, at time.Time) time.Time { return at.Add(keep.Age + keep.Age/4) }
+func lateAt(keep store.Keep, at time.Time) time.Time { return at.Add(keep.Age).Add(keep.Age / 4) }
