@@ -86,8 +86,8 @@ func (g *group) without(payload []byte, gone *sequences) ([]byte, error) {
 	if r.failed || len(r.bytes) > 0 {
 		return nil, fmt.Errorf("%w: the names of the group at %d", store.ErrCorrupt, g.position)
 	}
-	binary.BigEndian.PutUint32(shorter[12:], uint32(len(shorter)-g.names))       //nolint:gosec // less than it was
-	binary.BigEndian.PutUint32(shorter[36:], headSum(shorter[:g.names:g.names])) //nolint:gosec // as above
+	binary.BigEndian.PutUint32(shorter[12:], uint32(len(shorter)-g.names)) //nolint:gosec // less than it was
+	putSum(shorter[:g.names])
 	shorter = append(shorter, payload[g.note:g.recordsAt()]...)
 	for i, e := range g.packets {
 		if !gone.has(g.first + uint64(i)) { //nolint:gosec // index
