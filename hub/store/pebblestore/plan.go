@@ -28,7 +28,7 @@ type plan struct {
 	look
 	gone         sequences
 	count, bytes int64 // of packets, and of what they take
-	frees        int64 // bytes of the segment, of packets
+	frees        int64 // bytes of the segment, and beside the records, of packets
 	drops        int64 // bytes of the segment, of settlements
 	limited      int64 // packets of kinds that are not kept for ever
 	aged, late   bool  // something is past its age, and by far
@@ -187,11 +187,11 @@ func (p *pass) planFor(made *plan, sequence uint64, c costs, at time.Time) {
 	if aged || p.excess[c.kind] > 0 {
 		p.excess[c.kind] -= c.bytes
 		made.gone.add(sequence)
-		made.count, made.bytes, made.frees = made.count+1, made.bytes+c.bytes, made.frees+c.frees
+		made.count, made.bytes, made.frees = made.count+1, made.bytes+c.bytes, made.frees+c.frees+c.beside
 		made.aged, made.late = made.aged || aged, made.late || late
 	}
 	made.left[c.kind] += c.bytes
-	next := ageing{frees: c.frees}
+	next := ageing{frees: c.frees + c.beside}
 	if keep.Age > 0 {
 		next.due, next.late = at.Add(keep.Age), lateAt(keep, at)
 	}

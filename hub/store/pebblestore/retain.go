@@ -97,16 +97,17 @@ func (r *retention) stop() {
 // Retain removes what is no longer kept, and returns what it has done: with an error too.
 // It is called while everything else goes on; of several calls, one works at a time.
 //
-// The journal's segments are what it works on, each as a whole. One is rewritten when at
-// least a quarter of it can go, when all can that ever will, or when something is there a
-// quarter longer than its age allows. Of a kind with too many bytes there may so be a
-// quarter of a segment more. The segment that is being written is ended early when it
+// The journal's segments are what it works on, each as a whole. One is rewritten when that
+// frees at least a quarter of its bytes, here or beside the records; when all goes that
+// ever can; or when something is there a quarter longer than its age allows. What a kind
+// has too much of and is so put off counts as gone: nothing later goes in its place. The
+// segment that is being written is ended early when it
 // would be rewritten for what is past its age, or to free a quarter of a whole segment:
 // bounds much shorter than the time between passes, or smaller, make many small segments.
 //
 // removing is called with the records that are about to go, which are valid until it
 // returns, before they do; in order, but with the same ones again where a pass fails after
-// it, or the hub does. An error of it ends the pass. store.ErrFull and other failures to
+// it, or the hub does. It may call anything but Retain and Close. An error of it ends the pass. store.ErrFull and other failures to
 // write leave what is there as it was; after store.ErrBroken nothing is accepted any more.
 // store.ErrClosed where the store is closed meanwhile.
 func (s *Store) Retain(ctx context.Context, how store.Retention, removing func(context.Context, []store.Entry) error) (store.Retained, error) {

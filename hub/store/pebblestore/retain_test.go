@@ -226,6 +226,26 @@ func TestRetainPutsOffWhatIsLittle(t *testing.T) {
 	k.close()
 }
 
+// A large content is not little, however little its record is.
+func TestRetainDoesNotPutOffLargeContents(t *testing.T) {
+	t.Parallel()
+	k := keep(t, vfs.NewMem())
+	k.put(2, 1, 6)
+	k.beside = 1 << 20
+	k.put(1, 1, 2)
+	k.beside = 0
+	k.put(2, 1, 20)
+	k.acknowledge(7, 7)
+	how := ofOneSecond(9)
+	how.Kinds[1] = store.Keep{Bytes: 1 << 20}
+	if retained := k.retain(how, 1); retained.RemovedBytes != 1<<20+1<<10 {
+		t.Errorf("%d bytes were removed; want those of a record and what is beside it", retained.RemovedBytes)
+	}
+	k.wantReadable(7, 7, true)
+	k.wantReadable(8, 28, false)
+	k.close()
+}
+
 // The segment that is written to is ended early for what is past its age, and not else.
 func TestRetainEndsTheLastSegmentOfWhatIsOld(t *testing.T) {
 	t.Parallel()

@@ -13,6 +13,7 @@ type costs struct {
 	kind    uint32
 	removed bool
 	bytes   int64 // of the record and beside it
+	beside  int64
 	frees   int64 // bytes of the frame
 }
 
@@ -37,7 +38,8 @@ func (g *group) each(payload []byte, visit func(sequence uint64, c costs)) error
 		c.kind = r.uint32()
 		if !e.removed {
 			before := len(r.bytes)
-			c.bytes = int64(e.recordSize) + int64(r.uint64()) //nolint:gosec // written the same way
+			c.beside = int64(r.uint64()) //nolint:gosec // written the same way
+			c.bytes = int64(e.recordSize) + c.beside
 			for recipients := r.uint32(); recipients > 0 && !r.failed; recipients-- {
 				r.skip()
 			}
