@@ -107,9 +107,10 @@ func (r *retention) stop() {
 //
 // removing is called with the records that are about to go, which are valid until it
 // returns, before they do; in order, but with the same ones again where a pass fails after
-// it, or the hub does. It may call anything but Retain and Close. An error of it ends the pass. store.ErrFull and other failures to
-// write leave what is there as it was; after store.ErrBroken nothing is accepted any more.
-// store.ErrClosed where the store is closed meanwhile.
+// it, or the hub does. It may call anything but Retain and Close. An error of it ends the
+// pass. store.ErrFull and other failures to write leave what is there as it was; after
+// store.ErrBroken nothing is accepted any more. store.ErrClosed where the store is closed
+// meanwhile.
 func (s *Store) Retain(ctx context.Context, how store.Retention, removing func(context.Context, []store.Entry) error) (store.Retained, error) {
 	for kind, keep := range how.Kinds {
 		if keep.Age < 0 || keep.Bytes < 0 {
