@@ -97,14 +97,48 @@ func (s *Service) admitLarge(ctx context.Context, sub *submission) error {
 	return err
 }
 
-// release lets go of the content of a large packet, once it is known whether that was
-// accepted.
-func (sub *submission) release(accepted bool) {
-	if sub == nil || sub.hold == nil {
+// release lets go of what a submission holds, once it is known what became of it.
+func (sub *submission) release(fate blobs.Fate) {
+	if sub == nil {
 		return
 	}
-	sub.hold.Release(accepted)
-	sub.hold = nil
+	sub.room.leave(sub)
+	sub.room = nil
+	if sub.hold != nil {
+		sub.hold.Release(fate)
+		sub.hold = nil
+	}
+}
+
+// fate is what an answer means for the content that the packet has beside it.
+func (a answer) fate() blobs.Fate {
+	switch {
+	case a.accepted != nil:
+		return blobs.Accepted
+	case a.err == nil: // there is a packet under its id: this one's upload, it has or does not need
+		return blobs.Unneeded
+	case errors.Is(a.err, store.ErrBroken):
+		return blobs.Unknown
+	}
+	return blobs.Kept
+}
+
+// discardUpload lets go of the upload of a packet that is not accepted whenever it is
+// submitted, so that it does not stand in the way of others. What a sender may try
+// again for stays: to upload it anew might take hours.
+func (s *Service) discardUpload(sub *submission, refused error) {
+	upload := sub.envelope.GetUpload()
+	if s.blobs == nil || upload == nil {
+		return
+	}
+	var why *fault.Error
+	if !errors.As(refused, &why) || why.RetryAfter > 0 {
+		return
+	}
+	switch why.Code {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.AlreadyExists:
+		s.blobs.Discard(contentOf(sub.sender, sub.envelope.GetId(), upload))
+	}
 }
 
 // detached returns findings with texts of their own: theirs may be of a content, which

@@ -215,6 +215,7 @@ type Service struct {
 	end           func(context.Context, *fault.Error)
 	committer     *committer
 	underway      *underway
+	room          *room
 	inboxes       *inboxes
 }
 
@@ -258,6 +259,7 @@ func New(cfg Config) (*Service, error) {
 		stopping:      cfg.Stopping,
 		end:           cfg.End,
 		underway:      newUnderway(),
+		room:          &room{},
 		inboxes:       newInboxes(cfg.Store, cfg.DeadLetters, cfg.Clock, limits),
 	}
 	s.committer = &committer{

@@ -206,6 +206,7 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 		l := &ledger{}
 		b := open(t, files, l, later)
 		contents := map[string][]byte{}
+		var known []blobs.Content // at the next start to be accepted
 		for step := range rapid.IntRange(1, 24).Draw(rt, "steps") {
 			switch rapid.SampledFrom([]string{"upload", "accept", "move", "drop", "crash", "expire"}).Draw(rt, "step") {
 			case "upload":
@@ -218,19 +219,24 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 				for _, id := range slices.Sorted(maps.Keys(contents)) {
 					c := contentOf("H41/motcua", id, contents[id])
 					hold, err := b.Hold(c)
-					if err == nil && rapid.Bool().Draw(rt, "accept") {
-						l.accept(c)
-						hold.Release(rapid.Bool().Draw(rt, "told")) // else the hub was cut down before it knew
-					} else if err == nil {
-						hold.Release(false)
+					if err != nil {
+						continue
 					}
+					// Whatever is said of it, what the store has accepted counts.
+					fate := rapid.SampledFrom([]blobs.Fate{blobs.Kept, blobs.Unneeded, blobs.Unknown, blobs.Accepted}).Draw(rt, "fate")
+					if accept := rapid.Bool().Draw(rt, "accept"); accept && fate == blobs.Unknown {
+						known = append(known, c)
+					} else if accept || fate == blobs.Accepted {
+						l.accept(c)
+					}
+					hold.Release(fate)
 				}
 			case "move":
 				runOnce(t, b)
 			case "drop":
 				for _, id := range slices.Sorted(maps.Keys(contents)) {
 					if rapid.Bool().Draw(rt, "drop") {
-						if err := b.Drop(context.Background(), "H41/motcua", id); err != nil {
+						if err := b.Drop(context.Background(), "H41/motcua", id); err != nil && !errors.Is(err, blobs.ErrBusy) {
 							rt.Fatal(err)
 						}
 					}
@@ -240,6 +246,9 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 				runOnce(t, b)
 			case "crash":
 				files = files.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(uint64(step), 0))})
+				for _, c := range known {
+					l.accept(c)
+				}
 				b = open(t, files, l, later)
 			}
 			for c := range l.has {
@@ -247,6 +256,9 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 					rt.Fatalf("step %d: %s was accepted; reading it: %d bytes, %v", step, c.ID, len(got), err)
 				}
 			}
+		}
+		for _, c := range known {
+			l.accept(c)
 		}
 		now = now.Add(48 * time.Hour)
 		b = open(t, files, l, later)
@@ -389,7 +401,7 @@ func TestWhileItIsSubmittedAnUploadStays(t *testing.T) {
 	if err := b.Drop(t.Context(), c.Sender, c.ID); !errors.Is(err, blobs.ErrBusy) {
 		t.Errorf("drop it meanwhile: %v; want ErrBusy", err)
 	}
-	hold.Release(false)
+	hold.Release(blobs.Kept)
 	if err := b.Drop(t.Context(), c.Sender, c.ID); err != nil {
 		t.Errorf("drop it after that: %v", err)
 	}
