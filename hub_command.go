@@ -26,7 +26,8 @@ DIR/admin: move that profile to the administrator's own machine.
 
 The configuration file is YAML with the keys data, name, grpc, http, web, hosts,
 content_bytes, large_bytes, strict, delivery_attempts, packets_per_second, bytes_per_second,
-inbox_bytes, handshakes_per_second and checkpoint_interval, the time between
+inbox_bytes, handshakes_per_second, transfer_idle, after which a large packet that stands
+still is cut, to go on later (default 30s), and checkpoint_interval, the time between
 checkpoints of the ledger (default 1s); unknown keys are errors. Flags win over the
 file.
 

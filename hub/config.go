@@ -43,6 +43,10 @@ type Config struct {
 	// LargeBytes is the largest packet that is uploaded in pieces; default
 	// DefaultLargeBytes.
 	LargeBytes int `yaml:"large_bytes"`
+	// TransferIdle is how long a large packet may stand still on its way to the hub, or
+	// from it, before its stream is ended, to go on later; default DefaultTransferIdle, at
+	// least MinTransferIdle.
+	TransferIdle time.Duration `yaml:"transfer_idle"`
 	// Strict refuses packets, of whatever node, that can only be read by taking
 	// liberties. Otherwise that is each node's own setting, in the registry.
 	Strict bool `yaml:"strict"`
@@ -85,6 +89,13 @@ const (
 const (
 	DefaultCheckpointInterval = time.Second
 	MinCheckpointInterval     = 10 * time.Millisecond
+)
+
+// How long a large packet may stand still where nothing else is said, and what may be
+// said at least.
+const (
+	DefaultTransferIdle = exchange.DefaultTransferIdle
+	MinTransferIdle     = 100 * time.Millisecond
 )
 
 // How often a rejected delivery goes out where nothing else is said, and at most: that
@@ -132,6 +143,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Name, c.GRPC, c.HTTP = cmp.Or(c.Name, DefaultName), cmp.Or(c.GRPC, DefaultGRPC), cmp.Or(c.HTTP, DefaultHTTP)
 	c.ContentBytes, c.LargeBytes = cmp.Or(c.ContentBytes, DefaultContentBytes), cmp.Or(c.LargeBytes, DefaultLargeBytes)
 	c.CheckpointInterval = cmp.Or(c.CheckpointInterval, DefaultCheckpointInterval)
+	c.TransferIdle = cmp.Or(c.TransferIdle, DefaultTransferIdle)
 	c.DeliveryAttempts = cmp.Or(c.DeliveryAttempts, DefaultDeliveryAttempts)
 	c.InboxBytes = cmp.Or(c.InboxBytes, DefaultInboxBytes)
 	c.HandshakesPerSecond = cmp.Or(c.HandshakesPerSecond, rpc.DefaultHandshakesPerSecond)
@@ -173,6 +185,9 @@ func (c Config) checkNumbers() error {
 		if of.value < of.least || of.value > of.most {
 			return fmt.Errorf("%s %d: %d to %d are allowed", of.name, of.value, of.least, of.most)
 		}
+	}
+	if c.TransferIdle < MinTransferIdle {
+		return fmt.Errorf("transfer_idle %s: %s or more is allowed", c.TransferIdle, MinTransferIdle)
 	}
 	if c.CheckpointInterval < MinCheckpointInterval {
 		return fmt.Errorf("checkpoint_interval %s: %s or more is allowed", c.CheckpointInterval, MinCheckpointInterval)

@@ -66,6 +66,7 @@ func TestNewRefuses(t *testing.T) {
 		{"an empty host", func(c *hub.Config) { c.Hosts = []string{""} }, "hosts"},
 		{"a packet limit below reason", func(c *hub.Config) { c.ContentBytes = 10 }, "content_bytes"},
 		{"checkpoints without end", func(c *hub.Config) { c.CheckpointInterval = time.Microsecond }, "checkpoint_interval"},
+		{"large packets that may not stand still", func(c *hub.Config) { c.TransferIdle = time.Millisecond }, "transfer_idle"},
 		{"attempts without end", func(c *hub.Config) { c.DeliveryAttempts = 1001 }, "delivery_attempts"},
 		{"fewer attempts than none", func(c *hub.Config) { c.DeliveryAttempts = -1 }, "delivery_attempts"},
 		{"no handshakes at all", func(c *hub.Config) { c.HandshakesPerSecond = -1 }, "handshakes_per_second"},

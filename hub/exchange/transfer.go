@@ -320,8 +320,9 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 	return s.sendContent(accepted.GetEnvelope().GetContent()[offset:], stream)
 }
 
-// chunkBytes of a content travel in one message.
-const chunkBytes = 256 << 10
+// chunkBytes of a content travel in one message: so little that a slow line has taken it
+// before the download counts as stalled, and what HTTP/2 sends at once.
+const chunkBytes = 16 << 10
 
 func (s *Service) sendContent(content []byte, stream exchangev1.TransferService_DownloadServer) error {
 	for chunk := range slices.Chunk(content, chunkBytes) {
