@@ -94,12 +94,28 @@ func TestDisagreementsAreFound(t *testing.T) {
 	}
 }
 
+// Of a packet that is no longer kept, what is left agrees, and must.
+func TestRemovedPacketsAgree(t *testing.T) {
+	t.Parallel()
+	p := storedPacket(t)
+	p.Removed, p.Record, p.Recipients = true, nil, nil
+	noLarge := func(c blobs.Content) { t.Errorf("told of %+v", c) }
+	if found := exchange.Disagreements("hub.test", p, noLarge); len(found) > 0 {
+		t.Errorf("%q; want none", found)
+	}
+	p.ID = "another"
+	if found := exchange.Disagreements("hub.test", p, noLarge); len(found) != 1 {
+		t.Errorf("another id: %q; want that", found)
+	}
+}
+
 // A content that is kept beside its packet is told.
 func TestLargeContentsAreTold(t *testing.T) {
 	t.Parallel()
 	p := storedPacket(t)
 	p.Record = altered(t, p.Record, &exchangev1.AcceptedPacket{}, func(r *exchangev1.AcceptedPacket) {
 		r.Envelope.Upload = &exchangev1.Upload{Size: uint64(len(r.Envelope.Content)), Sha256: r.ContentSha256}
+		p.ContentBytes = int64(len(r.Envelope.Content))
 		r.Envelope.Content = nil
 	})
 	var told []blobs.Content

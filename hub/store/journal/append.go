@@ -130,6 +130,20 @@ func (j *Journal) syncActive() error {
 	return nil
 }
 
+// Seal ends the last segment, if there is anything in it, so that it can be rewritten.
+// ErrFull where there is no room for the one that follows; then nothing has changed.
+func (j *Journal) Seal() error {
+	j.appending.Lock()
+	defer j.appending.Unlock()
+	if err := j.refusal(); err != nil {
+		return err
+	}
+	if j.active == nil || j.active.endPosition() == j.active.base {
+		return nil
+	}
+	return j.roll(0)
+}
+
 // roll seals the active segment and makes a new one that has room for a frame.
 // What may lack space comes first.
 func (j *Journal) roll(length int) error {

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -35,7 +36,9 @@ type Copied struct {
 // journal that has everything that was appended before Copy was called, and maybe some
 // of what came later; it is on stable storage when Copy returns, but for its own
 // directory. store.ErrCorrupt where the last segment has damaged frames; other segments
-// are copied as they are.
+// are copied as they are. Of two segments, the earlier one is never as it was before a
+// Rewrite and the later one as it was after another that followed that: what is taken out
+// of the later one because of what is no longer in the earlier one is not missed.
 func Copy(ctx context.Context, how Copying) (Copied, error) {
 	c := &copying{Copying: how, table: crc32.MakeTable(crc32.Castagnoli)}
 	if err := c.FS.MkdirAll(c.To, 0o755); err != nil {
@@ -94,7 +97,7 @@ func (c *copying) all(ctx context.Context) error {
 	}
 	c.copied = Copied{}
 	bases, _ := j.sorted(names)
-	for i, base := range bases {
+	for i, base := range slices.Backward(bases) { // as documented: the latest first
 		if err := ctx.Err(); err != nil {
 			return err //nolint:wrapcheck // by the caller
 		}

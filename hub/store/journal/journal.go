@@ -41,6 +41,9 @@ var (
 // counting what was removed since.
 type Position uint64
 
+// DefaultSegmentBytes is the size of a segment file.
+const DefaultSegmentBytes = 64 << 20
+
 // Options are what a Journal is opened with.
 type Options struct {
 	// FS is the file system; required.
@@ -63,12 +66,15 @@ type Frame struct {
 
 // Segment is one file of the journal.
 type Segment struct {
-	// First is where the file begins in the journal: Rewrite's argument.
-	First Position
+	// First is where the file begins in the journal, which is Rewrite's argument, and End
+	// where its frames end.
+	First, End Position
 	// Bytes of the file.
 	Bytes int64
 	// Sealed means that another segment follows: it can be rewritten.
 	Sealed bool
+	// Rewritten means that it was: then Bytes tells one such file from the next.
+	Rewritten bool
 }
 
 // Journal is an open journal. Only one can be open in a directory.
@@ -95,6 +101,7 @@ type Journal struct {
 
 	rewriting sync.Mutex
 	removed   []span // under rewriting
+	named     bool   // what files there are is durable; under rewriting
 
 	mu       sync.RWMutex
 	segments []*segment // by base; replaced, never changed in place; under mu
@@ -129,7 +136,7 @@ func complete(opts Options) (Options, error) {
 	case opts.SegmentBytes < 0 || opts.SegmentBytes > maxSegmentBytes:
 		return opts, fmt.Errorf("options: segments of %d bytes; allowed are 1 to %d", opts.SegmentBytes, maxSegmentBytes)
 	case opts.SegmentBytes == 0:
-		opts.SegmentBytes = 64 << 20
+		opts.SegmentBytes = DefaultSegmentBytes
 	}
 	return opts, nil
 }
@@ -207,7 +214,7 @@ func (j *Journal) Segments() []Segment {
 	defer j.mu.RUnlock()
 	all := make([]Segment, len(j.segments))
 	for i, seg := range j.segments {
-		all[i] = Segment{First: seg.base, Bytes: seg.bytes(), Sealed: i+1 < len(j.segments)}
+		all[i] = Segment{First: seg.base, End: seg.endPosition(), Bytes: seg.bytes(), Sealed: i+1 < len(j.segments), Rewritten: seg.rewritten()}
 		if all[i].Sealed {
 			all[i].Bytes += endBytes
 		}

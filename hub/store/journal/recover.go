@@ -47,6 +47,11 @@ func (j *Journal) recover() error {
 // clean removes what a crash left unfinished, and returns where segments begin.
 func (j *Journal) clean(names []string) ([]Position, error) {
 	bases, unfinished := j.sorted(names)
+	if len(unfinished) > 0 { // some because of what other names say, which has to stay so
+		if err := j.syncDir(); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range unfinished {
 		if err := j.removeFile(name); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -17,14 +18,29 @@ import (
 
 // Rewrite makes a sealed segment smaller: the one that begins at first. For each of
 // its frames, in order, replace says whether it stays, and with which payload: the
-// frame's own, or one that is no longer. Positions and kinds stay. Readers see the
-// segment as it was or as it will be, and so does Open after a crash; an error of
-// replace leaves it as it was. A segment with nothing left is removed.
+// frame's own, unchanged, or another that is no longer. Positions and kinds stay. Readers
+// see the segment as it was or as it will be, and so does Open after a crash; once Rewrite
+// has returned nil, Open sees what will be, and after an error one or the other; an error
+// of replace leaves it as it was. Only what Open will see is rewritten again. A segment
+// with nothing left is removed.
 func (j *Journal) Rewrite(ctx context.Context, first Position, replace func(Frame) (payload []byte, keep bool, err error)) error {
 	j.rewriting.Lock()
 	defer j.rewriting.Unlock()
 	if err := j.refusal(); err != nil {
 		return err
+	}
+	err := j.rewriteFirst(ctx, first, replace)
+	if full(err) {
+		return fmt.Errorf("journal %s: %w: %w", j.dir, ErrFull, err)
+	}
+	return err
+}
+
+func (j *Journal) rewriteFirst(ctx context.Context, first Position, replace func(Frame) ([]byte, bool, error)) error {
+	if !j.named { // after an error, maybe of an earlier process
+		if err := j.renamed(); err != nil {
+			return err
+		}
 	}
 	old, err := j.sealed(first)
 	if err != nil {
@@ -35,11 +51,7 @@ func (j *Journal) Rewrite(ctx context.Context, first Position, replace func(Fram
 	if err != nil {
 		return err
 	}
-	err = j.files.done(old, j.rewrite(ctx, old, file, replace))
-	if full(err) {
-		return fmt.Errorf("journal %s: %w: %w", j.dir, ErrFull, err)
-	}
-	return err
+	return j.files.done(old, j.rewrite(ctx, old, file, replace))
 }
 
 // sealed returns the segment that begins at a position and that others follow.
@@ -88,7 +100,18 @@ func (j *Journal) rewrite(ctx context.Context, old *segment, file io.ReaderAt, r
 		return errors.Join(seg.failed("rewrite", err), j.removeFile(temporary))
 	}
 	j.swap(old, seg)
-	return errors.Join(j.syncDir(), j.files.retire(old))
+	return errors.Join(j.renamed(), j.files.retire(old))
+}
+
+// renamed makes durable which files there are. But for a lack of space a failure is final,
+// as that of any sync: a file that has a name now may not have it after a loss of power.
+func (j *Journal) renamed() error {
+	err := j.syncDir()
+	if err != nil && !full(err) {
+		err = j.breakWith(err)
+	}
+	j.named = err == nil
+	return err
 }
 
 // swap puts a segment in the place of another, or nil: takes it out.
@@ -146,7 +169,8 @@ func (r *rewriter) replaced(h head, payload []byte, replace func(Frame) ([]byte,
 	if h.kind >= kindOwn {
 		return nil
 	}
-	payload, keep, err := replace(Frame{Position: h.position, Kind: h.kind, Payload: payload})
+	own := payload
+	payload, keep, err := replace(Frame{Position: h.position, Kind: h.kind, Payload: own})
 	if err != nil {
 		return err
 	}
@@ -157,7 +181,7 @@ func (r *rewriter) replaced(h head, payload []byte, replace func(Frame) ([]byte,
 	case len(payload) > h.length:
 		return fmt.Errorf("rewrite journal segment %s: frame at %d of %d bytes was to get %d", r.seg.name, h.position, h.length, len(payload))
 	}
-	r.changed = r.changed || len(payload) < h.length
+	r.changed = r.changed || !bytes.Equal(payload, own)
 	r.kept++
 	if n := len(r.entries); n == 0 || r.offset-r.entries[n-1].offset >= stride {
 		r.entries = append(r.entries, entry{h.position, r.offset})
@@ -227,7 +251,7 @@ func (j *Journal) remove(old *segment) error {
 	if err != nil {
 		return old.failed("remove", err)
 	}
-	if err := errors.Join(note.Close(), j.syncDir()); err != nil {
+	if err := errors.Join(note.Close(), j.renamed()); err != nil {
 		return old.failed("remove", err)
 	}
 	j.removed = append(others, removed)

@@ -125,6 +125,13 @@ func (c *checkpoints) wait(ctx context.Context, s *Store) error {
 	}
 }
 
+// upToDate says whether the index has all that the journal has.
+func (s *Store) upToDate() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.current.size == 0 && s.current.from == s.journal.Next()
+}
+
 func (s *Store) windowSize() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -149,7 +156,7 @@ func (s *Store) checkpoint() error {
 			return err
 		}
 	}
-	if s.windowSize() == 0 {
+	if s.upToDate() {
 		return nil
 	}
 	s.accepting.Lock() // so that no group is half way

@@ -36,11 +36,17 @@ func TestCrashesKeepTheGuarantees(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+		if rapid.Bool().Draw(t, "without index") { // it is made again from what was left of the journal
+			if err := disk.RemoveAll("data/index"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		s = openCrashed(t, disk)
 		m.check(t, s)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+		wantSound(t, disk)
 	})
 }
 
@@ -94,12 +100,14 @@ type model struct {
 	accepted []accepted                 // by sequence, from 1; the last ones are maybe there
 	sure     int                        // so many are definitely there
 	acked    map[string]map[uint64]bool // by recipient: whether it is definitely so
+	told     map[uint64]bool            // of what a Retain was about to remove: whether it definitely has
 	items    map[string]string
 	audit    int
 	maybe    struct {
 		accepted []accepted
 		item     *[2]string
 		audit    int
+		retained bool
 	}
 }
 
@@ -109,14 +117,18 @@ type accepted struct {
 }
 
 func newModel() *model {
-	return &model{acked: map[string]map[uint64]bool{"P": {}, "Q": {}}, items: map[string]string{}}
+	return &model{acked: map[string]map[uint64]bool{"P": {}, "Q": {}}, told: map[uint64]bool{}, items: map[string]string{}}
 }
 
 // step does something that a hub does.
 func (m *model) step(t *rapid.T, s *pebblestore.Store, name string) {
-	m.maybe.accepted, m.maybe.item, m.maybe.audit = nil, nil, 0
+	m.maybe.accepted, m.maybe.item, m.maybe.audit, m.maybe.retained = nil, nil, 0, false
 	ctx := context.Background()
-	switch rapid.SampledFrom([]string{"accept", "accept", "accept", "acknowledge", "acknowledge", "bury", "revive", "save", "audit"}).Draw(t, "step") {
+	switch rapid.SampledFrom([]string{"accept", "accept", "accept", "acknowledge", "acknowledge", "retain", "bury", "revive", "discard", "save", "audit"}).Draw(t, "step") {
+	case "retain":
+		m.retain(t, s)
+	case "discard":
+		m.discard(t, s)
 	case "accept":
 		m.accept(t, s, name)
 	case "acknowledge":
@@ -148,6 +160,7 @@ func (m *model) accept(t *rapid.T, s *pebblestore.Store, name string) {
 		sub := store.Submission{
 			Sender: rapid.SampledFrom([]string{"A", "B"}).Draw(t, "sender"), ID: id, Order: uint64(i % 2),
 			Recipients: rapid.SampledFrom([][]string{{"P"}, {"Q"}, {"P", "Q"}}).Draw(t, "recipients"),
+			Kind:       rapid.SampledFrom([]uint32{1, 2, 2, 3, 3}).Draw(t, "kind"), ContentBytes: rapid.Int64Range(0, 3).Draw(t, "beside") * 1000,
 		}
 		copy(sub.Digest[:], id)
 		group = append(group, sub)
@@ -228,7 +241,7 @@ func (m *model) revive(t *rapid.T, s *pebblestore.Store) {
 // returned takes the step as definitely there. What is durable in the journal has
 // everything before it in it.
 func (m *model) returned() {
-	durable := len(m.maybe.accepted) > 0 || m.maybe.item != nil || m.maybe.audit > 0
+	durable := len(m.maybe.accepted) > 0 || m.maybe.item != nil || m.maybe.audit > 0 || m.maybe.retained
 	m.accepted = append(m.accepted[:m.sure], m.maybe.accepted...)
 	m.sure = len(m.accepted)
 	if m.maybe.item != nil {
@@ -240,7 +253,10 @@ func (m *model) returned() {
 			acked[sequence] = acked[sequence] || durable
 		}
 	}
-	m.maybe.accepted, m.maybe.item, m.maybe.audit = nil, nil, 0
+	for sequence := range m.told {
+		m.told[sequence] = true
+	}
+	m.maybe.accepted, m.maybe.item, m.maybe.audit, m.maybe.retained = nil, nil, 0, false
 }
 
 // lost leaves open whether the step is there: check finds out.
@@ -250,42 +266,74 @@ func (m *model) lost() { m.accepted = append(m.accepted[:m.sure], m.maybe.accept
 // turns out to be.
 func (m *model) check(t *rapid.T, s *pebblestore.Store) {
 	m.checkAccepted(t, s)
+	m.checkRecords(t, s)
 	for recipient := range m.acked {
 		m.checkInbox(t, s, recipient)
 	}
 	m.checkRegistry(t, s)
 }
 
+// checkAccepted checks what stays of a packet for ever.
 func (m *model) checkAccepted(t *rapid.T, s *pebblestore.Store) {
+	ctx := context.Background()
+	there := 0
+	for i, want := range m.accepted {
+		sequence := uint64(i + 1)
+		group, err := s.Group(ctx, sequence)
+		if i >= m.sure && errors.Is(err, store.ErrNotFound) {
+			break
+		}
+		if err != nil || string(group.Leaves[sequence-group.First]) != fmt.Sprintf("leaf %d", sequence) {
+			t.Fatalf("group of %d: %v, %v", sequence, group, err)
+		}
+		found, digest, err := s.Find(ctx, want.submission.Sender, want.submission.ID)
+		if err != nil || found != sequence || digest != want.submission.Digest {
+			t.Fatalf("%s of %s was accepted as %d, %v; want %d", want.submission.ID, want.submission.Sender, found, err, sequence)
+		}
+		there++
+	}
+	if there != m.sure && there != len(m.accepted) {
+		t.Fatalf("%d packets are there; want %d, or %d with the group that was under way", there, m.sure, len(m.accepted))
+	}
+	for _, never := range m.accepted[there:] {
+		if _, _, err := s.Find(ctx, never.submission.Sender, never.submission.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("%s is not there, but its key is: %v", never.submission.ID, err)
+		}
+	}
+	if _, err := s.Group(ctx, uint64(there+1)); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("the group after the last: %v", err)
+	}
+	m.accepted = m.accepted[:there]
+	m.sure = there
+}
+
+// checkRecords checks that records are there, or were removed.
+func (m *model) checkRecords(t *rapid.T, s *pebblestore.Store) {
 	ctx := context.Background()
 	entries, err := s.AcceptedAfter(ctx, 0, 1000, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(entries) != m.sure && len(entries) != len(m.accepted) {
-		t.Fatalf("%d packets are there; want %d, or %d with the group that was under way", len(entries), m.sure, len(m.accepted))
+	for i, want := range m.accepted {
+		sequence := uint64(i + 1)
+		sure, told := m.told[sequence]
+		records, err := s.Records(ctx, []uint64{sequence})
+		if errors.Is(err, store.ErrRemoved) && told {
+			m.told[sequence] = true // it stays so
+			continue
+		}
+		if err != nil || !bytes.Equal(records[0], want.record) || sure {
+			t.Fatalf("record %d is %q, %v; want %q, removed: %v", sequence, records, err, want.record, sure)
+		}
+		delete(m.told, sequence)
+		if len(entries) == 0 || entries[0].Sequence != sequence || !bytes.Equal(entries[0].Record, want.record) {
+			t.Fatalf("of the accepted log there is %v; want %d first", entries, sequence)
+		}
+		entries = entries[1:]
 	}
-	for i, entry := range entries {
-		want := m.accepted[i]
-		if entry.Sequence != uint64(i+1) || !bytes.Equal(entry.Record, want.record) {
-			t.Fatalf("entry %d is %d: %q; want %q", i+1, entry.Sequence, entry.Record, want.record)
-		}
-		sequence, digest, err := s.Find(ctx, want.submission.Sender, want.submission.ID)
-		if err != nil || sequence != entry.Sequence || digest != want.submission.Digest {
-			t.Fatalf("%s of %s was accepted as %d, %v; want %d", want.submission.ID, want.submission.Sender, sequence, err, entry.Sequence)
-		}
-		group, err := s.Group(ctx, entry.Sequence)
-		if err != nil || string(group.Leaves[entry.Sequence-group.First]) != fmt.Sprintf("leaf %d", entry.Sequence) {
-			t.Fatalf("group of %d: %v, %v", entry.Sequence, group, err)
-		}
+	if len(entries) > 0 {
+		t.Fatalf("%d entries more in the accepted log than there are records", len(entries))
 	}
-	for _, never := range m.accepted[len(entries):] {
-		if _, _, err := s.Find(ctx, never.submission.Sender, never.submission.ID); !errors.Is(err, store.ErrNotFound) {
-			t.Fatalf("%s is not there, but its key is: %v", never.submission.ID, err)
-		}
-	}
-	m.accepted = m.accepted[:len(entries)]
-	m.sure = len(entries)
 }
 
 func (m *model) checkInbox(t *rapid.T, s *pebblestore.Store, recipient string) {
@@ -307,7 +355,7 @@ func (m *model) checkInbox(t *rapid.T, s *pebblestore.Store, recipient string) {
 	}
 	var bytes int64
 	for _, p := range pending {
-		bytes += int64(p.Size)
+		bytes += int64(p.Size) + m.accepted[p.Sequence-1].submission.ContentBytes
 	}
 	if backlog, err := s.Backlog(context.Background(), recipient); err != nil || backlog != (store.Backlog{Deliveries: int64(len(pending)), Bytes: bytes}) {
 		t.Fatalf("backlog of %s is %v, %v; %d deliveries of %d bytes wait", recipient, backlog, err, len(pending), bytes)
@@ -326,6 +374,8 @@ func (m *model) checkInbox(t *rapid.T, s *pebblestore.Store, recipient string) {
 		sequence := uint64(i + 1)
 		sure, acknowledged := m.acked[recipient][sequence]
 		switch addressed := slices.Contains(a.submission.Recipients, recipient); {
+		case waits[sequence] && m.told[sequence]:
+			t.Fatalf("%d waits for %s, or is a dead letter; it was removed", sequence, recipient)
 		case waits[sequence] && !addressed:
 			t.Fatalf("%d waits for %s, to whom it is not addressed", sequence, recipient)
 		case waits[sequence] && sure:

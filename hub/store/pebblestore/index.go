@@ -123,11 +123,15 @@ func (x *index) flush() error {
 	if err != nil {
 		return classify(err)
 	}
-	select {
-	case <-done:
-		return nil
-	case <-x.failed:
-		return classify(*x.trouble.Load())
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-x.failed:
+			if trouble := x.trouble.Load(); trouble != nil {
+				return classify(*trouble)
+			}
+		}
 	}
 }
 
@@ -209,6 +213,21 @@ func (x *index) last(lower, upper []byte) (key, value []byte, err error) {
 		return nil, nil, store.ErrNotFound
 	}
 	return key, value, nil
+}
+
+// set writes one value, after what was written before.
+func (x *index) set(key, value []byte) error {
+	if err := x.db.Set(key, value, pebble.NoSync); err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
+func (x *index) delete(key []byte) error {
+	if err := x.db.Delete(key, pebble.NoSync); err != nil {
+		return classify(err)
+	}
+	return nil
 }
 
 // commit writes a batch: all of it or nothing, after what was written before.

@@ -21,6 +21,7 @@ const (
 	keyItem     = 'r' // kind 0 key -> registry item
 	keyView     = 'v' // kind 0 key -> view item
 	keyAudit    = 'a' // audit sequence -> record
+	keySegment  = 's' // position in the journal -> summary of the segment
 	keyMeta     = 'm' // name -> value
 )
 

@@ -62,6 +62,7 @@ type Store struct {
 	greatest map[string]string
 	backlogs map[string]store.Backlog // of every recipient
 
+	retention   *retention
 	checkpoints checkpoints
 	closing     sync.RWMutex
 	closed      bool // under closing
@@ -103,6 +104,9 @@ func (o Options) withDefaults() Options {
 	if o.WindowEntries == 0 {
 		o.WindowEntries = 1 << 18
 	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = journal.DefaultSegmentBytes
+	}
 	if o.SpareBytes == 0 {
 		o.SpareBytes = 256 << 20
 	}
@@ -131,7 +135,7 @@ const (
 // Open opens or creates the store in dir. A directory that another process has
 // open, or that an unknown version wrote, is refused.
 func Open(dir string, opts Options) (*Store, error) {
-	s := &Store{opts: opts.withDefaults(), dir: dir, greatest: map[string]string{}, backlogs: map[string]store.Backlog{}, deciding: newIdentities(0)}
+	s := &Store{opts: opts.withDefaults(), dir: dir, greatest: map[string]string{}, backlogs: map[string]store.Backlog{}, deciding: newIdentities(0), retention: newRetention()}
 	for _, step := range []func() error{s.takeDirectory, s.openIndex, s.openJournal, s.recover} {
 		if err := step(); err != nil {
 			return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.closeFiles())
@@ -263,6 +267,7 @@ func (s *Store) replay(frame journal.Frame) error {
 // Close waits for calls in progress, brings the index up to date and closes the
 // files. Later calls fail with store.ErrClosed.
 func (s *Store) Close() error {
+	s.retention.stop()
 	s.checkpoints.stop()
 	s.closing.Lock()
 	defer s.closing.Unlock()

@@ -18,7 +18,10 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Open {
 		t.Helper()
 		dir := filepath.Join(t.TempDir(), "store")
-		return func() (storetest.Store, error) { return pebblestore.Open(dir, pebblestore.Options{}) }
+		// So little is in a segment that nothing that can go is put off.
+		return func() (storetest.Store, error) {
+			return pebblestore.Open(dir, pebblestore.Options{SegmentBytes: 16 << 10})
+		}
 	})
 }
 

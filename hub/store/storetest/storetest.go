@@ -21,6 +21,7 @@ import (
 type Store interface {
 	exchangeStore
 	deadStore
+	retentionStore
 	viewStore
 	registryStore
 	Close() error
@@ -34,6 +35,10 @@ type exchangeStore interface {
 	Pending(ctx context.Context, recipient string, after uint64, limit int) ([]store.Pending, error)
 	Acknowledge(ctx context.Context, recipient string, sequences []uint64) ([]uint64, error)
 	AcceptedAfter(ctx context.Context, after uint64, maxEntries, maxBytes int) ([]store.Entry, error)
+}
+
+type retentionStore interface {
+	Retain(ctx context.Context, how store.Retention, removing func(context.Context, []store.Entry) error) (store.Retained, error)
 }
 
 type deadStore interface {
@@ -60,7 +65,7 @@ type registryStore interface {
 }
 
 // Open opens the store that a test works on. Called again after Close it opens
-// the same data.
+// the same data. A store that puts off what is little is opened so that nothing is.
 type Open func() (Store, error)
 
 // Run runs the contract. fresh returns how to open a new, empty store.
@@ -86,6 +91,12 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		"concurrent groups lose and mix nothing":                             testConcurrent,
 		"concurrent audit lines have numbers of their own":                   testConcurrentAudit,
 		"sequences that callers make up lead nowhere":                        testMadeUpSequences,
+		"what is done goes when it is old enough":                            testRetainByAge,
+		"what is done goes when there is too much of it":                     testRetainBySize,
+		"what is removed is still what was accepted":                         testRetainKeepsIdentities,
+		"of a group some go and others stay":                                 testRetainPartsOfGroups,
+		"a removal that fails leaves what is there":                          testRetainCanFail,
+		"without bounds everything is kept":                                  testRetainForEver,
 		"a closed store says so":                                             testClosed,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -519,5 +530,8 @@ func testClosed(t *testing.T, b *bench) {
 	}
 	if _, err := b.store.Pending(t.Context(), "P", 0, 1); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("pending on a closed store: %v", err)
+	}
+	if _, err := b.store.Retain(t.Context(), store.Retention{}, nil); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("retain on a closed store: %v", err)
 	}
 }
