@@ -64,7 +64,8 @@ type Config struct {
 	// InboxBytes may wait for one node, before more for it is refused; default
 	// DefaultInboxBytes. An administrator can set others of a node.
 	InboxBytes uint64 `yaml:"inbox_bytes"`
-	// HandshakesPerSecond bounds how many connections of nodes are verified in a second,
+	// HandshakesPerSecond bounds how many connections are verified in a second, by gRPC
+	// and HTTPS together,
 	// so that all of them, coming back at once, do not take the processors from those
 	// that are back; default 500.
 	HandshakesPerSecond int `yaml:"handshakes_per_second"`

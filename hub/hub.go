@@ -239,7 +239,7 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 
 	doors, doorsCtx := errgroup.WithContext(ctx)
 	doors.Go(func() error { return h.rpc.Serve(doorsCtx, h.listeners.grpc) })
-	doors.Go(func() error { return serveHTTP(doorsCtx, h.edge, h.listeners.http, true) })
+	doors.Go(func() error { return serveHTTP(doorsCtx, h.edge, h.rpc.Paced(h.listeners.http), true) })
 	if h.web != nil {
 		doors.Go(func() error { return serveHTTP(doorsCtx, h.web, h.listeners.web, false) })
 	}

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"path/filepath"
 
@@ -179,6 +180,11 @@ func (h *Hub) wireHTTP(context.Context) error {
 		return err
 	}
 	h.edge = gateway.NewServer(edge, int64(h.cfg.ContentBytes), h.cfg.Logger)
+	h.edge.ConnState = func(conn net.Conn, state http.ConnState) {
+		if state == http.StateActive {
+			rpc.Verified(conn)
+		}
+	}
 	h.edge.TLSConfig = certs.ServerConfig(h.identity)
 	// Clients that only speak HTTP/1.0 name it in the handshake, and are served.
 	h.edge.TLSConfig.NextProtos = append(h.edge.TLSConfig.NextProtos, "http/1.0")
