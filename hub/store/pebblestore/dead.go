@@ -111,11 +111,7 @@ func (s *Store) replayBuried(frame journal.Frame) error {
 	if err != nil {
 		return err
 	}
-	sequences := make([]uint64, len(graves))
-	for i, grave := range graves {
-		sequences[i] = grave.Sequence
-	}
-	indexed, err := s.inIndex(recipient, sequences, s.indexed)
+	indexed, err := s.inIndex(recipient, numbersOf(graves), s.indexed)
 	if err != nil {
 		return err
 	}
@@ -123,11 +119,7 @@ func (s *Store) replayBuried(frame journal.Frame) error {
 		_, waits := s.waiting(recipient, g.Sequence, indexed)
 		return !waits
 	})
-	sequences = sequences[:0]
-	for _, grave := range graves {
-		sequences = append(sequences, grave.Sequence)
-	}
-	s.remove(recipient, sequences, indexed)
+	s.remove(recipient, numbersOf(graves), indexed)
 	s.bury(recipient, graves)
 	return nil
 }
@@ -214,11 +206,7 @@ func (s *Store) Discard(ctx context.Context, recipient string, sequences []uint6
 	if err != nil {
 		return nil, err
 	}
-	var done []uint64
-	for _, grave := range graves {
-		done = append(done, grave.Sequence)
-	}
-	return done, nil
+	return numbersOf(graves), nil
 }
 
 // exhume finds dead letters, notes in the journal what becomes of them, and does it.
@@ -264,15 +252,19 @@ func (s *Store) settleGraves(recipient string, graves []*buried, kind byte, do f
 	if len(graves) == 0 {
 		return nil, nil
 	}
-	numbers := make([]uint64, len(graves))
-	for i, grave := range graves {
-		numbers[i] = grave.Sequence
-	}
-	if err := s.note(kind, acknowledgement(recipient, numbers)); err != nil {
+	if err := s.note(kind, acknowledgement(recipient, numbersOf(graves))); err != nil {
 		return nil, err
 	}
 	do(graves)
 	return graves, nil
+}
+
+func numbersOf(graves []*buried) []uint64 {
+	numbers := make([]uint64, len(graves))
+	for i, grave := range graves {
+		numbers[i] = grave.Sequence
+	}
+	return numbers
 }
 
 // grave returns a dead letter, or store.ErrNotFound.

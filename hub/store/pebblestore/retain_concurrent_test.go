@@ -215,14 +215,9 @@ func TestACopyDuringRetainBringsNothingBack(t *testing.T) {
 	for at := int64(1); ; at++ {
 		mem := vfs.NewMem()
 		k := keep(t, mem)
-		k.put(1, 1, 30)
-		k.put(2, 1, 30) // the acknowledgements are elsewhere
-		k.acknowledge(1, 30)
-		for range 4000 { // and fill a segment of their own
-			if _, err := k.AppendAudit(t.Context(), []byte("line")); err != nil {
-				t.Fatal(err)
-			}
-		}
+		k.put(1, 1, 400)
+		k.acknowledge(1, 400) // which fills a segment
+		k.put(2, 1, 30)
 		var opened atomic.Int64
 		removed := int64(0)
 		disk := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {

@@ -3,6 +3,7 @@ package pebblestore_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -117,5 +118,34 @@ func (m *model) discard(t *rapid.T, s *pebblestore.Store) {
 	}
 	for _, sequence := range sequences {
 		m.acked["P"][sequence] = false
+	}
+}
+
+// checkRecords checks that records are there, or were removed.
+func (m *model) checkRecords(t *rapid.T, s *pebblestore.Store) {
+	ctx := context.Background()
+	entries, err := s.AcceptedAfter(ctx, 0, 1000, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range m.accepted {
+		sequence := uint64(i + 1)
+		sure, told := m.told[sequence]
+		records, err := s.Records(ctx, []uint64{sequence})
+		if errors.Is(err, store.ErrRemoved) && told {
+			m.told[sequence] = true // it stays so
+			continue
+		}
+		if err != nil || !bytes.Equal(records[0], want.record) || sure {
+			t.Fatalf("record %d is %q, %v; want %q, removed: %v", sequence, records, err, want.record, sure)
+		}
+		delete(m.told, sequence)
+		if len(entries) == 0 || entries[0].Sequence != sequence || !bytes.Equal(entries[0].Record, want.record) {
+			t.Fatalf("of the accepted log there is %v; want %d first", entries, sequence)
+		}
+		entries = entries[1:]
+	}
+	if len(entries) > 0 {
+		t.Fatalf("%d entries more in the accepted log than there are records", len(entries))
 	}
 }
