@@ -69,6 +69,11 @@ type Config struct {
 	// so that all of them, coming back at once, do not take the processors from those
 	// that are back; default 500.
 	HandshakesPerSecond int `yaml:"handshakes_per_second"`
+	// Retention says how long packets are kept; default: for ever.
+	Retention Retention `yaml:"retention"`
+	// RetentionInterval is the time between two looks at what is kept too long; default
+	// DefaultRetentionInterval, at least MinRetentionInterval.
+	RetentionInterval time.Duration `yaml:"retention_interval"`
 
 	// Logger and Clock default to slog.Default and time.Now.
 	Logger *slog.Logger     `yaml:"-"`
@@ -145,6 +150,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.ContentBytes, c.LargeBytes = cmp.Or(c.ContentBytes, DefaultContentBytes), cmp.Or(c.LargeBytes, DefaultLargeBytes)
 	c.CheckpointInterval = cmp.Or(c.CheckpointInterval, DefaultCheckpointInterval)
 	c.TransferIdle = cmp.Or(c.TransferIdle, DefaultTransferIdle)
+	c.RetentionInterval = cmp.Or(c.RetentionInterval, DefaultRetentionInterval)
 	c.DeliveryAttempts = cmp.Or(c.DeliveryAttempts, DefaultDeliveryAttempts)
 	c.InboxBytes = cmp.Or(c.InboxBytes, DefaultInboxBytes)
 	c.HandshakesPerSecond = cmp.Or(c.HandshakesPerSecond, rpc.DefaultHandshakesPerSecond)
@@ -187,11 +193,17 @@ func (c Config) checkNumbers() error {
 			return fmt.Errorf("%s %d: %d to %d are allowed", of.name, of.value, of.least, of.most)
 		}
 	}
-	if c.TransferIdle < MinTransferIdle {
-		return fmt.Errorf("transfer_idle %s: %s or more is allowed", c.TransferIdle, MinTransferIdle)
-	}
-	if c.CheckpointInterval < MinCheckpointInterval {
-		return fmt.Errorf("checkpoint_interval %s: %s or more is allowed", c.CheckpointInterval, MinCheckpointInterval)
+	for _, of := range []struct {
+		name         string
+		value, least time.Duration
+	}{
+		{"checkpoint_interval", c.CheckpointInterval, MinCheckpointInterval},
+		{"transfer_idle", c.TransferIdle, MinTransferIdle},
+		{"retention_interval", c.RetentionInterval, MinRetentionInterval},
+	} {
+		if of.value < of.least {
+			return fmt.Errorf("%s %s: %s or more is allowed", of.name, of.value, of.least)
+		}
 	}
 	return nil
 }

@@ -26,7 +26,8 @@ type records interface {
 	Records(ctx context.Context, sequences []uint64) ([][]byte, error)
 }
 
-// NeedsContent returns what tells blobs whether a packet with a content was accepted.
+// NeedsContent returns what tells blobs whether a packet with a content was accepted, and
+// is kept.
 func NeedsContent(s records) func(context.Context, blobs.Content) (bool, error) {
 	return func(ctx context.Context, c blobs.Content) (bool, error) {
 		sequence, _, err := s.Find(ctx, c.Sender, c.ID)
@@ -34,7 +35,7 @@ func NeedsContent(s records) func(context.Context, blobs.Content) (bool, error) 
 		if err == nil {
 			found, err = s.Records(ctx, []uint64{sequence})
 		}
-		if errors.Is(err, store.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrRemoved) {
 			return false, nil
 		}
 		accepted := &exchangev1.AcceptedPacket{}

@@ -284,7 +284,8 @@ func (s *Service) uploader(ctx context.Context) (string, error) {
 // Download implements TransferService.
 func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.TransferService_DownloadServer) error {
 	ctx := stream.Context()
-	if _, err := s.statementFor(ctx, req.GetSequence(), true); err != nil {
+	statement, err := s.statementFor(ctx, req.GetSequence(), true)
+	if err != nil {
 		return err
 	}
 	caller, err := s.callerOf(ctx)
@@ -297,6 +298,9 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 	}
 	defer leave()
 	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
+	if errors.Is(err, store.ErrRemoved) {
+		return expired(statement)
+	}
 	if err != nil {
 		return fmt.Errorf("read packet: %w", err)
 	}
@@ -315,7 +319,12 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 			fmt.Sprintf("the content has %d bytes", size), fmt.Sprintf("nội dung có %d byte", size))
 	}
 	if large {
-		return s.sendLarge(content, offset, stream)
+		err := s.sendLarge(content, offset, stream)
+		// It has gone since, or the hub goes on from a backup that was made meanwhile.
+		if errors.Is(err, store.ErrNotFound) && s.blobs != nil && s.blobs.IsRetired(content) {
+			return expired(statement)
+		}
+		return err
 	}
 	return s.sendContent(accepted.GetEnvelope().GetContent()[offset:], stream)
 }

@@ -67,8 +67,8 @@ func (c Content) name() string {
 // Options are what Blobs can be opened with. Accepted is required; zero values of the
 // rest mean the defaults.
 type Options struct {
-	// Accepted reports whether a packet with this content was accepted. It is asked
-	// before an upload is removed; with an error, the upload stays.
+	// Accepted reports whether a packet with this content was accepted, and is kept. It
+	// is asked before anything is removed; with an error, that stays.
 	Accepted func(context.Context, Content) (bool, error)
 	// FS is the file system; nil means the machine's own.
 	FS vfs.FS
@@ -122,6 +122,10 @@ func (o Options) withDefaults() Options {
 const (
 	UploadsDir  = "uploads"
 	acceptedDir = "accepted"
+	// retiredDir has a note of every content that was, or is about to be, removed. It comes
+	// after acceptedDir: who copies the directories in the order of their names finds the
+	// content, or the note.
+	retiredDir = "retired"
 )
 
 // writersAtOnce bounds the uploads that put a block on the disk at one time: the disk
@@ -164,7 +168,7 @@ func Open(dir string, opts Options) (*Blobs, error) {
 }
 
 func (b *Blobs) makeDirectories() error {
-	for _, dir := range []string{UploadsDir, acceptedDir} {
+	for _, dir := range []string{UploadsDir, acceptedDir, retiredDir} {
 		if err := b.opts.FS.MkdirAll(filepath.Join(b.dir, dir), 0o700); err != nil {
 			return fmt.Errorf("directory: %w", err)
 		}

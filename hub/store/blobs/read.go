@@ -281,12 +281,3 @@ func whole(file vfs.File, c Content) ([]byte, func() error, error) {
 	}
 	return content, func() error { return nil }, nil
 }
-
-// Remove removes the content of a packet that is kept no longer.
-func (b *Blobs) Remove(c Content) error {
-	err := b.opts.FS.Remove(b.pathOf(acceptedDir, c))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove blob: %w", err)
-	}
-	return nil
-}
