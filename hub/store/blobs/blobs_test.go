@@ -208,7 +208,7 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 		contents := map[string][]byte{}
 		var known []blobs.Content // at the next start to be accepted
 		for step := range rapid.IntRange(1, 24).Draw(rt, "steps") {
-			switch rapid.SampledFrom([]string{"upload", "accept", "move", "drop", "crash", "expire"}).Draw(rt, "step") {
+			switch rapid.SampledFrom([]string{"upload", "accept", "move", "drop", "crash", "expire", "retire"}).Draw(rt, "step") {
 			case "upload":
 				id := fmt.Sprint("p", step)
 				contents[id] = drawn(rapid.IntRange(1, mib+10).Draw(rt, "size"), uint64(step))
@@ -224,9 +224,12 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 					}
 					// Whatever is said of it, what the store has accepted counts.
 					fate := rapid.SampledFrom([]blobs.Fate{blobs.Kept, blobs.Unneeded, blobs.Unknown, blobs.Accepted}).Draw(rt, "fate")
-					if accept := rapid.Bool().Draw(rt, "accept"); accept && fate == blobs.Unknown {
+					accept := rapid.Bool().Draw(rt, "accept") || fate == blobs.Accepted
+					switch {
+					case !accept || l.has[c] || slices.Contains(known, c): // once
+					case fate == blobs.Unknown:
 						known = append(known, c)
-					} else if accept || fate == blobs.Accepted {
+					default:
 						l.accept(c)
 					}
 					hold.Release(fate)
@@ -241,6 +244,19 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 						}
 					}
 				}
+			case "retire": // with their packets, but for those that a pass did not come to
+				retired := some(rt, l)
+				if err := b.Retire(context.Background(), retired); err != nil {
+					rt.Fatal(err)
+				}
+				for _, c := range retired {
+					if rapid.Bool().Draw(rt, "gone") {
+						delete(l.has, c)
+					}
+				}
+				if rapid.Bool().Draw(rt, "in time") {
+					removeRetired(rt, b)
+				}
 			case "expire":
 				now = now.Add(25 * time.Hour)
 				runOnce(t, b)
@@ -249,6 +265,7 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 				for _, c := range known {
 					l.accept(c)
 				}
+				known = nil
 				b = open(t, files, l, later)
 			}
 			for c := range l.has {
@@ -263,6 +280,7 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 		now = now.Add(48 * time.Hour)
 		b = open(t, files, l, later)
 		runOnce(t, b)
+		removeRetired(rt, b)
 		if left, err := files.List("blobs/uploads"); err != nil || len(left) > 0 {
 			rt.Fatalf("after their time %d uploads are left, %v; want none", len(left), err)
 		}
