@@ -49,8 +49,8 @@ With --output json every line is an object. One with type finding for each:
   what          what it is, in English
   message, message_vi, message_en  what the rule says, and what to do
 
-and at the end one with type summary: checked (false: not all could be), packets, last
-(sequence), waiting, dead, covered (by the ledger's checkpoint), bytes,
+and at the end one with type summary: checked (false: not all could be), packets, removed
+(of these, by retention: their receipts are kept), last (sequence), waiting, dead, covered (by the ledger's checkpoint), bytes,
 seconds, megabytes_per_second, problems, notices.
 
 Exit codes: 0 everything is as it must be; 1 there are problems; 2 not all could be
@@ -214,6 +214,7 @@ type toldSummary struct {
 	Type    string  `json:"type"`
 	Checked bool    `json:"checked"`
 	Packets uint64  `json:"packets"`
+	Removed uint64  `json:"removed"`
 	Last    uint64  `json:"last"`
 	Waiting uint64  `json:"waiting"`
 	Dead    uint64  `json:"dead"`
@@ -231,7 +232,7 @@ func (f *fsck) sum(checked hub.Checked, all bool) {
 	mega := float64(checked.Bytes) / 1e6
 	if f.options.output == formatJSON {
 		f.write(toldSummary{
-			Type: "summary", Checked: all, Packets: checked.Packets, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
+			Type: "summary", Checked: all, Packets: checked.Packets, Removed: checked.Removed, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
 			Covered: checked.Covered, Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
 			Problems: f.problems, Notices: f.notices,
 		})
@@ -241,8 +242,12 @@ func (f *fsck) sum(checked hub.Checked, all bool) {
 	if f.problems > 0 {
 		verdict = f.say.sprintf(f.say.of("%d lỗi", "problems: %d"), f.problems)
 	}
+	removed := ""
+	if checked.Removed > 0 {
+		removed = f.say.sprintf(f.say.of(" (%d đã hết hạn lưu)", " (%d not kept any more)"), checked.Removed)
+	}
 	f.println(f.say.sprintf(f.say.of(
-		"%d gói tin, số thứ tự cuối %d; chờ giao %d, thư chết %d; sổ cái ký đến %d; đã đọc %.1f MB trong %s, %.0f MB/s; %s",
-		"%d packets, last sequence %d; %d deliveries waiting, %d dead letters; ledger signed up to %d; read %.1f MB in %s, %.0f MB/s; %s"),
-		checked.Packets, checked.Last, checked.Waiting, checked.Dead, checked.Covered, mega, f.say.duration(seconds), mega/seconds, verdict))
+		"%d gói tin%s, số thứ tự cuối %d; chờ giao %d, thư chết %d; sổ cái ký đến %d; đã đọc %.1f MB trong %s, %.0f MB/s; %s",
+		"%d packets%s, last sequence %d; %d deliveries waiting, %d dead letters; ledger signed up to %d; read %.1f MB in %s, %.0f MB/s; %s"),
+		checked.Packets, removed, checked.Last, checked.Waiting, checked.Dead, checked.Covered, mega, f.say.duration(seconds), mega/seconds, verdict))
 }

@@ -26,13 +26,27 @@ DIR/admin: move that profile to the administrator's own machine.
 
 The configuration file is YAML with the keys data, name, grpc, http, web, hosts,
 content_bytes, large_bytes, strict, delivery_attempts, packets_per_second, bytes_per_second,
-inbox_bytes, handshakes_per_second and checkpoint_interval, the time between
+inbox_bytes, handshakes_per_second, transfer_idle, after which a large packet that stands
+still is cut, to go on later (default 30s), retention, retention_interval and checkpoint_interval, the time between
 checkpoints of the ledger (default 1s); unknown keys are errors. Flags win over the
 file.
 
 No node may send more in a second than --packets-per-second and --bytes-per-second,
 nor have more waiting for it than --inbox-bytes; packets to a node whose inbox is full
 are refused, those in it stay. Of one node: lienthong admin node set.
+
+Packets are kept for ever. With --keep dossier=1825d, or in the file
+
+  retention:
+    dossier: {keep: 1825d}
+    progress: {keep: 365d, bytes: 500GiB}
+
+packets of that type (dossier, progress, survey or statistic) are removed once they are
+older, or there is more of them; what has not been acknowledged by all its recipients, and
+dead letters that were not discarded, stay. Receipts are kept for ever, and ids are not
+free again. What the public pages know of removed packets they keep, but cannot make
+anew: without DIR/store/index, removed dossiers are not looked up any more. It is looked
+at every retention_interval (default 1m).
 
 Packets are read liberally: what differs from the standard but can be understood is
 accepted, with a warning for each liberty on the receipt. With --strict such packets
@@ -85,6 +99,7 @@ func hubFlags(flags *pflag.FlagSet, cfg *hub.Config) {
 	flags.Uint64Var(&cfg.PacketsPerSecond, "packets-per-second", 0, "packets that one node may send in a second (default no limit)")
 	flags.Uint64Var(&cfg.BytesPerSecond, "bytes-per-second", 0, "bytes of content that one node may send in a second (default no limit)")
 	flags.Uint64Var(&cfg.InboxBytes, "inbox-bytes", 0, "bytes that may wait for one node before more for it is refused (default 64 GiB)")
+	flags.Var(&cfg.Retention, "keep", "how long packets of a type are kept once they are delivered, e.g. dossier=1825d; may be repeated (default for ever)")
 	flags.IntVar(&cfg.HandshakesPerSecond, "handshakes-per-second", 0, "connections of nodes that are verified in a second; others wait or try again (default 500)")
 }
 
@@ -147,9 +162,18 @@ func settle(cmd *cobra.Command, flagged hub.Config, file string) (hub.Config, er
 		"delivery-attempts": func() { cfg.DeliveryAttempts = flagged.DeliveryAttempts },
 		"strict":            func() { cfg.Strict = flagged.Strict },
 
-		"packets-per-second":    func() { cfg.PacketsPerSecond = flagged.PacketsPerSecond },
-		"bytes-per-second":      func() { cfg.BytesPerSecond = flagged.BytesPerSecond },
-		"inbox-bytes":           func() { cfg.InboxBytes = flagged.InboxBytes },
+		"packets-per-second": func() { cfg.PacketsPerSecond = flagged.PacketsPerSecond },
+		"bytes-per-second":   func() { cfg.BytesPerSecond = flagged.BytesPerSecond },
+		"inbox-bytes":        func() { cfg.InboxBytes = flagged.InboxBytes },
+		"keep": func() {
+			for name, keep := range flagged.Retention {
+				if cfg.Retention == nil {
+					cfg.Retention = hub.Retention{}
+				}
+				keep.Bytes = cfg.Retention[name].Bytes
+				cfg.Retention[name] = keep
+			}
+		},
 		"handshakes-per-second": func() { cfg.HandshakesPerSecond = flagged.HandshakesPerSecond },
 	} {
 		if cmd.Flags().Changed(name) {

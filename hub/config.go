@@ -43,6 +43,10 @@ type Config struct {
 	// LargeBytes is the largest packet that is uploaded in pieces; default
 	// DefaultLargeBytes.
 	LargeBytes int `yaml:"large_bytes"`
+	// TransferIdle is how long a large packet may stand still on its way to the hub, or
+	// from it, before its stream is ended, to go on later; default DefaultTransferIdle, at
+	// least MinTransferIdle.
+	TransferIdle time.Duration `yaml:"transfer_idle"`
 	// Strict refuses packets, of whatever node, that can only be read by taking
 	// liberties. Otherwise that is each node's own setting, in the registry.
 	Strict bool `yaml:"strict"`
@@ -60,10 +64,16 @@ type Config struct {
 	// InboxBytes may wait for one node, before more for it is refused; default
 	// DefaultInboxBytes. An administrator can set others of a node.
 	InboxBytes uint64 `yaml:"inbox_bytes"`
-	// HandshakesPerSecond bounds how many connections of nodes are verified in a second,
+	// HandshakesPerSecond bounds how many connections are verified in a second, by gRPC
+	// and HTTPS together,
 	// so that all of them, coming back at once, do not take the processors from those
 	// that are back; default 500.
 	HandshakesPerSecond int `yaml:"handshakes_per_second"`
+	// Retention says how long packets are kept; default: for ever.
+	Retention Retention `yaml:"retention"`
+	// RetentionInterval is the time between two looks at what is kept too long; default
+	// DefaultRetentionInterval, at least MinRetentionInterval.
+	RetentionInterval time.Duration `yaml:"retention_interval"`
 
 	// Logger and Clock default to slog.Default and time.Now.
 	Logger *slog.Logger     `yaml:"-"`
@@ -85,6 +95,13 @@ const (
 const (
 	DefaultCheckpointInterval = time.Second
 	MinCheckpointInterval     = 10 * time.Millisecond
+)
+
+// How long a large packet may stand still where nothing else is said, and what may be
+// said at least.
+const (
+	DefaultTransferIdle = exchange.DefaultTransferIdle
+	MinTransferIdle     = 100 * time.Millisecond
 )
 
 // How often a rejected delivery goes out where nothing else is said, and at most: that
@@ -132,6 +149,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.Name, c.GRPC, c.HTTP = cmp.Or(c.Name, DefaultName), cmp.Or(c.GRPC, DefaultGRPC), cmp.Or(c.HTTP, DefaultHTTP)
 	c.ContentBytes, c.LargeBytes = cmp.Or(c.ContentBytes, DefaultContentBytes), cmp.Or(c.LargeBytes, DefaultLargeBytes)
 	c.CheckpointInterval = cmp.Or(c.CheckpointInterval, DefaultCheckpointInterval)
+	c.TransferIdle = cmp.Or(c.TransferIdle, DefaultTransferIdle)
+	c.RetentionInterval = cmp.Or(c.RetentionInterval, DefaultRetentionInterval)
 	c.DeliveryAttempts = cmp.Or(c.DeliveryAttempts, DefaultDeliveryAttempts)
 	c.InboxBytes = cmp.Or(c.InboxBytes, DefaultInboxBytes)
 	c.HandshakesPerSecond = cmp.Or(c.HandshakesPerSecond, rpc.DefaultHandshakesPerSecond)
@@ -174,8 +193,17 @@ func (c Config) checkNumbers() error {
 			return fmt.Errorf("%s %d: %d to %d are allowed", of.name, of.value, of.least, of.most)
 		}
 	}
-	if c.CheckpointInterval < MinCheckpointInterval {
-		return fmt.Errorf("checkpoint_interval %s: %s or more is allowed", c.CheckpointInterval, MinCheckpointInterval)
+	for _, of := range []struct {
+		name         string
+		value, least time.Duration
+	}{
+		{"checkpoint_interval", c.CheckpointInterval, MinCheckpointInterval},
+		{"transfer_idle", c.TransferIdle, MinTransferIdle},
+		{"retention_interval", c.RetentionInterval, MinRetentionInterval},
+	} {
+		if of.value < of.least {
+			return fmt.Errorf("%s %s: %s or more is allowed", of.name, of.value, of.least)
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,19 @@ func TestConfigFile(t *testing.T) {
 			want: func(c hub.Config) bool {
 				return c.PacketsPerSecond == 500 && c.BytesPerSecond == 2_000_000 && c.InboxBytes == 100_000_000_000 && c.HandshakesPerSecond == 50
 			}},
+		{name: "how long packets are kept", file: "retention:\n  dossier: {keep: 1825d}\n  progress: {keep: 36h, bytes: 500GiB}\n  survey: {bytes: 1.5GB}\n  statistic: {bytes: 2000000}\n",
+			want: func(c hub.Config) bool {
+				return maps.Equal(c.Retention, hub.Retention{
+					"dossier": {For: hub.Period(1825 * 24 * time.Hour)}, "progress": {For: hub.Period(36 * time.Hour), Bytes: 500 << 30},
+					"survey": {Bytes: 1_500_000_000}, "statistic": {Bytes: 2_000_000},
+				})
+			}},
+		{name: "a time that is none", file: "retention: {dossier: {keep: five years}}\n", wantError: "1825d"},
+		{name: "a time without a unit", file: "retention: {dossier: {keep: 1825}}\n", wantError: "1825d"},
+		{name: "more days than can be counted", file: "retention: {dossier: {keep: 100000d}}\n", wantError: "36500d"},
+		{name: "a time below nothing", file: "retention: {dossier: {keep: -1d}}\n", wantError: "36500d"},
+		{name: "a size that is none", file: "retention: {dossier: {bytes: much}}\n", wantError: "GiB"},
+		{name: "a bound of retention that is none", file: "retention: {dossier: {kept: 1d}}\n", wantError: "kept"},
 		{name: "a quota below nothing is an error", file: "packets_per_second: -1\n", wantError: "packets_per_second"},
 		{name: "an empty file changes nothing", file: "", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
 		{name: "so does one with comments only", file: "# nothing here\n", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
@@ -66,8 +80,15 @@ func TestNewRefuses(t *testing.T) {
 		{"an empty host", func(c *hub.Config) { c.Hosts = []string{""} }, "hosts"},
 		{"a packet limit below reason", func(c *hub.Config) { c.ContentBytes = 10 }, "content_bytes"},
 		{"checkpoints without end", func(c *hub.Config) { c.CheckpointInterval = time.Microsecond }, "checkpoint_interval"},
+		{"large packets that may not stand still", func(c *hub.Config) { c.TransferIdle = time.Millisecond }, "transfer_idle"},
 		{"attempts without end", func(c *hub.Config) { c.DeliveryAttempts = 1001 }, "delivery_attempts"},
 		{"fewer attempts than none", func(c *hub.Config) { c.DeliveryAttempts = -1 }, "delivery_attempts"},
+		{"a type that is none", func(c *hub.Config) { c.Retention = hub.Retention{"letters": {For: 1 << 60}} }, "dossier, progress, statistic, survey"},
+		{"a type in capitals", func(c *hub.Config) { c.Retention = hub.Retention{"Dossier": {For: 1 << 60}} }, "dossier, progress, statistic, survey"},
+		{"packets that go at once", func(c *hub.Config) { c.Retention = hub.Retention{"dossier": {For: hub.Period(59 * time.Minute)}} }, "1h"},
+		{"no room for packets", func(c *hub.Config) { c.Retention = hub.Retention{"dossier": {Bytes: 1000}} }, "1048576"},
+		{"packets kept for no time said", func(c *hub.Config) { c.Retention = hub.Retention{"dossier": {}} }, "retention of dossier"},
+		{"retention without end", func(c *hub.Config) { c.RetentionInterval = time.Microsecond }, "retention_interval"},
 		{"no handshakes at all", func(c *hub.Config) { c.HandshakesPerSecond = -1 }, "handshakes_per_second"},
 		{"a name that fits no certificate", func(c *hub.Config) { c.Name = "Trục liên thông" }, "hub"},
 	} {

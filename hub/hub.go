@@ -45,6 +45,7 @@ const stopWithin = 20 * time.Second
 // Hub is a hub that listens. Run serves; Close is for a hub that is not run.
 type Hub struct {
 	cfg       Config
+	kept      map[uint32]store.Keep // by type of packet
 	authority *certs.Authority
 	store     *pebblestore.Store
 	ledger    *ledger.Ledger
@@ -71,6 +72,9 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
 	h := &Hub{cfg: cfg}
+	if h.kept, err = cfg.Retention.kinds(); err != nil {
+		return nil, fmt.Errorf("hub: %w", err)
+	}
 	for _, step := range []func(context.Context) error{
 		h.openData, h.openLedger, h.listen, h.openRegistry, h.wireServices, h.wireHTTP, h.ensureAdministrator,
 	} {
@@ -236,10 +240,11 @@ func (h *Hub) Run(ctx context.Context) (err error) {
 	parts.Go(func() error { return h.blobs.Run(partsCtx) })
 	parts.Go(func() error { return h.views.Run(partsCtx) })
 	parts.Go(func() error { return h.log.Run(partsCtx) })
+	parts.Go(func() error { return h.retain(partsCtx) })
 
 	doors, doorsCtx := errgroup.WithContext(ctx)
 	doors.Go(func() error { return h.rpc.Serve(doorsCtx, h.listeners.grpc) })
-	doors.Go(func() error { return serveHTTP(doorsCtx, h.edge, h.listeners.http, true) })
+	doors.Go(func() error { return serveHTTP(doorsCtx, h.edge, h.rpc.Paced(h.listeners.http), true) })
 	if h.web != nil {
 		doors.Go(func() error { return serveHTTP(doorsCtx, h.web, h.listeners.web, false) })
 	}

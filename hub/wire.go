@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"path/filepath"
 
@@ -120,7 +121,7 @@ func (h *Hub) wireExchange(validator protovalidate.Validator) error {
 		Store: h.store, DeadLetters: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: h.liberal, Strict: strict, ReadStrictly: h.registry.ReadStrictly, StrictHub: h.cfg.Strict,
 		Ledger: h.ledger, Included: h.log.Included, Caller: rpc.NodeFrom,
 		Blobs: h.blobs, Large: large,
-		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes, LargeBytes: int64(h.cfg.LargeBytes), Attempts: h.cfg.DeliveryAttempts},
+		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes, LargeBytes: int64(h.cfg.LargeBytes), Attempts: h.cfg.DeliveryAttempts, TransferIdle: h.cfg.TransferIdle},
 		Quota:    func(node string) exchange.Quota { return exchange.Quota(h.registry.Quota(node)) },
 		Stopping: rpc.Stopping,
 		End:      rpc.End,
@@ -179,6 +180,11 @@ func (h *Hub) wireHTTP(context.Context) error {
 		return err
 	}
 	h.edge = gateway.NewServer(edge, int64(h.cfg.ContentBytes), h.cfg.Logger)
+	h.edge.ConnState = func(conn net.Conn, state http.ConnState) {
+		if state == http.StateActive {
+			rpc.Verified(conn)
+		}
+	}
 	h.edge.TLSConfig = certs.ServerConfig(h.identity)
 	// Clients that only speak HTTP/1.0 name it in the handshake, and are served.
 	h.edge.TLSConfig.NextProtos = append(h.edge.TLSConfig.NextProtos, "http/1.0")

@@ -26,7 +26,8 @@ type records interface {
 	Records(ctx context.Context, sequences []uint64) ([][]byte, error)
 }
 
-// NeedsContent returns what tells blobs whether a packet with a content was accepted.
+// NeedsContent returns what tells blobs whether a packet with a content was accepted, and
+// is kept.
 func NeedsContent(s records) func(context.Context, blobs.Content) (bool, error) {
 	return func(ctx context.Context, c blobs.Content) (bool, error) {
 		sequence, _, err := s.Find(ctx, c.Sender, c.ID)
@@ -34,7 +35,7 @@ func NeedsContent(s records) func(context.Context, blobs.Content) (bool, error) 
 		if err == nil {
 			found, err = s.Records(ctx, []uint64{sequence})
 		}
-		if errors.Is(err, store.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrRemoved) {
 			return false, nil
 		}
 		accepted := &exchangev1.AcceptedPacket{}
@@ -97,14 +98,48 @@ func (s *Service) admitLarge(ctx context.Context, sub *submission) error {
 	return err
 }
 
-// release lets go of the content of a large packet, once it is known whether that was
-// accepted.
-func (sub *submission) release(accepted bool) {
-	if sub == nil || sub.hold == nil {
+// release lets go of what a submission holds, once it is known what became of it.
+func (sub *submission) release(fate blobs.Fate) {
+	if sub == nil {
 		return
 	}
-	sub.hold.Release(accepted)
-	sub.hold = nil
+	sub.room.leave(sub)
+	sub.room = nil
+	if sub.hold != nil {
+		sub.hold.Release(fate)
+		sub.hold = nil
+	}
+}
+
+// fate is what an answer means for the content that the packet has beside it.
+func (a answer) fate() blobs.Fate {
+	switch {
+	case a.accepted != nil:
+		return blobs.Accepted
+	case a.err == nil: // there is a packet under its id: this one's upload, it has or does not need
+		return blobs.Unneeded
+	case errors.Is(a.err, store.ErrBroken):
+		return blobs.Unknown
+	}
+	return blobs.Kept
+}
+
+// discardUpload lets go of the upload of a packet that is not accepted whenever it is
+// submitted, so that it does not stand in the way of others. What a sender may try
+// again for stays: to upload it anew might take hours.
+func (s *Service) discardUpload(sub *submission, refused error) {
+	upload := sub.envelope.GetUpload()
+	if s.blobs == nil || upload == nil {
+		return
+	}
+	var why *fault.Error
+	if !errors.As(refused, &why) || why.RetryAfter > 0 {
+		return
+	}
+	switch why.Code {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.AlreadyExists:
+		s.blobs.Discard(contentOf(sub.sender, sub.envelope.GetId(), upload))
+	}
 }
 
 // detached returns findings with texts of their own: theirs may be of a content, which

@@ -20,8 +20,8 @@ type Quota struct {
 	// BytesPerSecond are of contents. A packet that is larger passes, and what follows
 	// it waits.
 	BytesPerSecond uint64
-	// InboxBytes may wait for the node, as records. What is on its way to the commit
-	// when they are reached still gets there: at most Limits.QueuedBytes.
+	// InboxBytes may wait for the node, or be on the way to its inbox: as records, and
+	// what is beside them. The packet that reaches them still gets there.
 	InboxBytes uint64
 }
 
@@ -210,10 +210,14 @@ func (b *bucket) wait(now time.Time, rate uint64) time.Duration {
 // may last: it is for the recipient to take what waits.
 const inboxRetry = 30 * time.Second
 
-// checkInboxes refuses what would go into an inbox that is full.
-func (s *Service) checkInboxes(ctx context.Context, recipients []string) error {
+// checkInboxes refuses what would go into an inbox that is full, counting what is on its
+// way there. What it lets through is on its way, too, until it is released. What is on
+// its way is read before what is there: so nothing that arrives meanwhile is missed.
+func (s *Service) checkInboxes(ctx context.Context, sub *submission) error {
+	var few [fewRecipients]int64
+	before := s.room.enter(sub, few[:0])
 	var full []string
-	for _, recipient := range recipients {
+	for i, recipient := range sub.stored.Recipients {
 		most := s.quota.of(recipient).InboxBytes
 		if most == 0 {
 			continue
@@ -222,7 +226,7 @@ func (s *Service) checkInboxes(ctx context.Context, recipients []string) error {
 		if err != nil {
 			return storeUnavailable(fmt.Errorf("look at the inbox: %w", err))
 		}
-		if backlog.Bytes > 0 && uint64(backlog.Bytes) >= most {
+		if waiting := backlog.Bytes + before[i]; waiting > 0 && uint64(waiting) >= most {
 			full = append(full, recipient)
 		}
 	}

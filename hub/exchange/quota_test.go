@@ -12,6 +12,7 @@ import (
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/hub/exchange"
 	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/hub/store"
 )
 
 // quotas are set by a test, and may change.
@@ -224,5 +225,38 @@ func TestAStreamGoesOnBesideAFullInbox(t *testing.T) {
 		if full := i%2 == 0; full && fault.FromRefusal(result.GetRefusal()).Reason != "recipient_full" || !full && result.GetReceipt() == nil {
 			t.Errorf("envelope %d: %v", i, result)
 		}
+	}
+}
+
+// What is on its way to an inbox counts as if it were there, and no longer than it is.
+func TestInboxesCountWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	h := start(t, options{quota: quotasOf("G22/cong", exchange.Quota{InboxBytes: 1000}).of, brake: g.brake})
+	h.rights.grant("H41", "G12/motcua")
+	stream := submitStream(t, h.node("H41/motcua"))
+	large := envelope("large", "0001")
+	padded(large, 1500)
+	if err := stream.Send(&exchangev1.SubmitStreamRequest{Envelopes: []*exchangev1.Envelope{large}}); err != nil {
+		t.Fatal(err)
+	}
+	within(t, g.arrived, "the commit")
+	other := h.node("H41/khac")
+	wantRefused(t, trySubmit(t, other, "second"), codes.ResourceExhausted, "recipient_full")
+	g.open <- store.ErrFull
+	if refused := results(t, stream, 1)["large"][0].GetRefusal(); refused.GetReason() != "store_full" {
+		t.Fatalf("the first: %v; want store_full", refused)
+	}
+	close(g.free)
+	for i := range 2 { // neither the one that failed nor those that were refused take any room
+		if err := trySubmit(t, other, fmt.Sprint("small-", i)); err != nil {
+			t.Errorf("when it has failed, packet %d: %v; want room for it", i+1, err)
+		}
+	}
+	wantRefused(t, trySubmit(t, other, "third"), codes.ResourceExhausted, "recipient_full")
+	wantSequences(t, "the inbox", pull(t, h.node("G22/cong"), 10), 1, 2)
+	acknowledge(t, h.node("G22/cong"), &exchangev1.AcknowledgeResponse{Acknowledged: []uint64{1, 2}}, 1, 2)
+	if err := trySubmit(t, other, "third"); err != nil {
+		t.Errorf("when all was taken: %v", err)
 	}
 }

@@ -15,14 +15,18 @@ import (
 )
 
 // GetPacket implements ExchangeService. A caller that is neither the sender nor a
-// recipient is answered as if the packet did not exist.
+// recipient is answered as if the packet did not exist; one that is, of a packet that is
+// not kept any more, that it was there.
 func (s *Service) GetPacket(ctx context.Context, req *exchangev1.GetPacketRequest) (*exchangev1.GetPacketResponse, error) {
 	statement, err := s.statementFor(ctx, req.GetSequence(), true)
 	if err != nil {
 		return nil, err
 	}
 	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
-	if errors.Is(err, store.ErrCorrupt) {
+	switch {
+	case errors.Is(err, store.ErrRemoved):
+		return nil, expired(statement)
+	case errors.Is(err, store.ErrCorrupt):
 		return nil, unreadable(statement, err)
 	}
 	if err != nil {

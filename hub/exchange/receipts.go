@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,18 +48,44 @@ func (r *receipts) settle(ctx context.Context, a answered) (*exchangev1.Receipt,
 // conflict is the refusal of an envelope whose id was used for something else: it
 // says for what, as far as the sender said it.
 func (r *receipts) conflict(ctx context.Context, now *said, sequence uint64) error {
-	records, err := r.store.Records(ctx, []uint64{sequence})
+	en, vi, err := r.differ(ctx, now, sequence)
 	if err != nil {
 		return fmt.Errorf("read what was accepted before: %w", err)
 	}
-	accepted := &exchangev1.AcceptedPacket{}
-	if err := proto.Unmarshal(records[0], accepted); err != nil {
-		return fmt.Errorf("read what was accepted before: %w", err)
-	}
-	en, vi := differences(accepted, now)
 	return fault.New(codes.AlreadyExists, "id_conflict",
 		fmt.Sprintf("this id was used before, for a packet with %s, accepted as sequence %d; use a new id", en, sequence),
 		fmt.Sprintf("mã này đã dùng cho gói tin có %s, đã tiếp nhận với số thứ tự %d; hãy dùng mã mới", vi, sequence))
+}
+
+// differ names what of an envelope is not as in what was accepted before.
+func (r *receipts) differ(ctx context.Context, now *said, sequence uint64) (en, vi string, err error) {
+	records, err := r.store.Records(ctx, []uint64{sequence})
+	if errors.Is(err, store.ErrRemoved) {
+		return r.differFromRemoved(ctx, now, sequence)
+	}
+	if err != nil {
+		return "", "", err //nolint:wrapcheck // by the caller
+	}
+	accepted := &exchangev1.AcceptedPacket{}
+	if err := proto.Unmarshal(records[0], accepted); err != nil {
+		return "", "", err //nolint:wrapcheck // by the caller
+	}
+	en, vi = differences(accepted, now)
+	return en, vi, nil
+}
+
+func (r *receipts) differFromRemoved(ctx context.Context, now *said, sequence uint64) (en, vi string, err error) {
+	group, err := r.store.Group(ctx, sequence)
+	if err != nil {
+		return "", "", err //nolint:wrapcheck // by the caller
+	}
+	leaf, _ := leafIn(group, sequence)
+	statement, err := parseLeaf(leaf)
+	if err != nil {
+		return "", "", err
+	}
+	en, vi = removedDifferences(statement, now)
+	return en, vi, nil
 }
 
 // said is what tells envelopes under one id apart.

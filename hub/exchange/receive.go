@@ -213,7 +213,7 @@ func (s *Service) records(ctx context.Context, in *inbox, taken []out) ([]out, [
 		sequences[i] = o.sequence
 	}
 	records, err := s.store.Records(ctx, sequences)
-	if errors.Is(err, store.ErrCorrupt) {
+	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrRemoved) {
 		return s.readable(ctx, in, taken)
 	}
 	if err != nil {

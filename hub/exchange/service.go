@@ -86,13 +86,17 @@ type Limits struct {
 	// time, up to RetryAtMost; defaults a second, 5 minutes.
 	RetryAfter, RetryAtMost time.Duration
 	// TransferIdle is how long a stream of a large content may wait for the node, to
-	// send a piece or to take one; default 30 seconds.
+	// send a piece or to take one; default DefaultTransferIdle.
 	TransferIdle time.Duration
 }
 
 // DefaultLargeBytes is how large a content may be where nothing else is said: an
 // attachment of 100 MiB, in Base64 in lines, and a packet around it.
 const DefaultLargeBytes = 160 << 20
+
+// DefaultTransferIdle is how long a large content may stand still where nothing else is
+// said.
+const DefaultTransferIdle = 30 * time.Second
 
 // DefaultAttempts is how often a delivery can be rejected where nothing else is said.
 const DefaultAttempts = 10
@@ -110,7 +114,7 @@ func (l Limits) withDefaults() Limits {
 	l.Attempts = orElse(l.Attempts, DefaultAttempts)
 	l.RetryAfter = orElse(l.RetryAfter, time.Second)
 	l.RetryAtMost = orElse(l.RetryAtMost, 5*time.Minute)
-	l.TransferIdle = orElse(l.TransferIdle, 30*time.Second)
+	l.TransferIdle = orElse(l.TransferIdle, DefaultTransferIdle)
 	return l
 }
 
@@ -215,6 +219,7 @@ type Service struct {
 	end           func(context.Context, *fault.Error)
 	committer     *committer
 	underway      *underway
+	room          *room
 	inboxes       *inboxes
 }
 
@@ -258,6 +263,7 @@ func New(cfg Config) (*Service, error) {
 		stopping:      cfg.Stopping,
 		end:           cfg.End,
 		underway:      newUnderway(),
+		room:          &room{},
 		inboxes:       newInboxes(cfg.Store, cfg.DeadLetters, cfg.Clock, limits),
 	}
 	s.committer = &committer{

@@ -34,6 +34,7 @@ type submission struct {
 	// content is what is read; of a large packet, it is there only while it is.
 	content []byte
 	hold    *blobs.Hold // of a large packet
+	room    *room       // where it is counted as on its way; nil: nowhere
 	// record and leaf are an AcceptedPacket and the Statement of the receipt, but for
 	// what the commit gives: hub, sequence and time.
 	record, leaf []byte
@@ -64,7 +65,7 @@ type answer struct {
 func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.Envelope) (sub *submission, earlier uint64, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			sub.release(false)
+			sub.release(blobs.Kept)
 			sub, earlier, err = nil, 0, fmt.Errorf("panic over an envelope: %v\n%s", p, debug.Stack())
 		}
 	}()
@@ -79,12 +80,12 @@ func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.En
 		refused = s.admitLarge(ctx, sub)
 	}
 	if refused == nil {
-		refused = s.checkInboxes(ctx, sub.stored.Recipients)
+		refused = s.checkInboxes(ctx, sub)
 	}
 	if refused == nil {
 		return sub, 0, nil
 	}
-	sub.release(false)
+	sub.release(blobs.Kept)
 	if err := s.underway.wait(ctx, caller, env.GetId()); err != nil {
 		return nil, 0, err
 	}
@@ -93,6 +94,7 @@ func (s *Service) prepare(ctx context.Context, caller string, env *exchangev1.En
 	case err == nil && digest == sub.stored.Digest:
 		return nil, sequence, nil
 	case err == nil || errors.Is(err, store.ErrNotFound):
+		s.discardUpload(sub, refused)
 		return nil, 0, refused
 	}
 	return nil, 0, storeUnavailable(fmt.Errorf("look for an earlier submission: %w", err))

@@ -13,6 +13,7 @@ import (
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/hub/store/blobs"
 )
 
 // Submit implements ExchangeService.
@@ -76,7 +77,7 @@ func (u submitter) submit(ctx context.Context, envelopes []*exchangev1.Envelope)
 	}
 	if err := u.queue(ctx, b); err != nil {
 		for _, sub := range b.submissions {
-			sub.release(false)
+			sub.release(blobs.Kept)
 		}
 		u.answer(b.answered(func(int) answer { return answer{err: err} }))
 	}
@@ -93,7 +94,7 @@ func (u submitter) queue(ctx context.Context, b *bundle) error {
 		release()
 		u.service.underway.end(b.submissions)
 		for i, a := range answers {
-			b.submissions[i].release(a.accepted != nil)
+			b.submissions[i].release(a.fate())
 		}
 		u.answer(answers)
 	}

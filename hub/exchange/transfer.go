@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,6 +83,9 @@ func (s *Service) Upload(stream exchangev1.TransferService_UploadServer) error {
 		return err
 	}
 	writer, err := s.blobs.Begin(ctx, content, int64(first.GetStart().GetOffset())) //nolint:gosec // anything but what is held is refused
+	if errors.Is(err, blobs.ErrTooMany) {
+		return tooManyUploads(err, s.blobs.Uploads(caller))
+	}
 	if err != nil {
 		return uploadRefused(err)
 	}
@@ -189,16 +193,42 @@ func (q *quota) paceBytes(ctx context.Context, node string, size int) error {
 	}
 }
 
+// uploadsRetry is when a node may try again that has no room for another upload. That
+// may last: it is for the node to submit what it has uploaded, or to drop it.
+const uploadsRetry = 30 * time.Second
+
+// namedUploads bounds the uploads that a refusal names.
+const namedUploads = 20
+
+// tooManyUploads is the refusal of an upload that there is no room for. It names the
+// node's own: ids and sizes, which the node itself has given.
+func tooManyUploads(err error, open []blobs.Content) error {
+	var named []string
+	var size int64
+	for i, c := range open {
+		if size += c.Size; i < namedUploads {
+			named = append(named, fmt.Sprintf("%s (%d)", c.ID, c.Size))
+		}
+	}
+	list, moreEN, moreVI := strings.Join(named, ", "), "", ""
+	if more := len(open) - len(named); more > 0 {
+		moreEN, moreVI = fmt.Sprintf(" and %d more", more), fmt.Sprintf(" và %d nội dung khác", more)
+	}
+	en, vi := fmt.Sprintf("there is no room for another upload. This node has %d that are not accepted, of %d bytes", len(open), size),
+		fmt.Sprintf("không còn chỗ cho nội dung tải lên mới. Hệ thống này có %d nội dung chưa được tiếp nhận, tổng cộng %d byte", len(open), size)
+	if len(open) > 0 {
+		en, vi = en+": "+list+moreEN+". Submit or drop some", vi+": "+list+moreVI+". Hãy gửi hoặc bỏ bớt"
+	}
+	return fault.New(codes.ResourceExhausted, "too_many_uploads", en+"; or wait and try again", vi+"; hoặc chờ rồi thử lại").
+		After(uploadsRetry).Because(err)
+}
+
 // uploadRefused is the refusal of an upload.
 func uploadRefused(err error) error {
 	refusal := func(code codes.Code, reason, en, vi string) *fault.Error {
 		return fault.New(code, reason, en, vi).Because(err)
 	}
 	switch {
-	case errors.Is(err, blobs.ErrTooMany):
-		return refusal(codes.ResourceExhausted, "too_many_uploads",
-			"too many uploads wait to be submitted; submit or drop some, or try again later",
-			"có quá nhiều nội dung tải lên đang chờ gửi; hãy gửi hoặc bỏ bớt, hoặc thử lại sau").After(30 * time.Second)
 	case errors.Is(err, blobs.ErrOffset):
 		return refusal(codes.OutOfRange, "upload_offset",
 			"the upload does not go on there; ask how much of it is held", "vị trí tải tiếp không đúng; hãy hỏi lại đã lưu đến đâu")
@@ -254,7 +284,8 @@ func (s *Service) uploader(ctx context.Context) (string, error) {
 // Download implements TransferService.
 func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.TransferService_DownloadServer) error {
 	ctx := stream.Context()
-	if _, err := s.statementFor(ctx, req.GetSequence(), true); err != nil {
+	statement, err := s.statementFor(ctx, req.GetSequence(), true)
+	if err != nil {
 		return err
 	}
 	caller, err := s.callerOf(ctx)
@@ -267,6 +298,9 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 	}
 	defer leave()
 	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
+	if errors.Is(err, store.ErrRemoved) {
+		return expired(statement)
+	}
 	if err != nil {
 		return fmt.Errorf("read packet: %w", err)
 	}
@@ -285,13 +319,19 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 			fmt.Sprintf("the content has %d bytes", size), fmt.Sprintf("nội dung có %d byte", size))
 	}
 	if large {
-		return s.sendLarge(content, offset, stream)
+		err := s.sendLarge(content, offset, stream)
+		// It has gone since, or the hub goes on from a backup that was made meanwhile.
+		if errors.Is(err, store.ErrNotFound) && s.blobs != nil && s.blobs.IsRetired(content) {
+			return expired(statement)
+		}
+		return err
 	}
 	return s.sendContent(accepted.GetEnvelope().GetContent()[offset:], stream)
 }
 
-// chunkBytes of a content travel in one message.
-const chunkBytes = 256 << 10
+// chunkBytes of a content travel in one message: so little that a slow line has taken it
+// before the download counts as stalled, and what HTTP/2 sends at once.
+const chunkBytes = 16 << 10
 
 func (s *Service) sendContent(content []byte, stream exchangev1.TransferService_DownloadServer) error {
 	for chunk := range slices.Chunk(content, chunkBytes) {

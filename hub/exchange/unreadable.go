@@ -17,7 +17,8 @@ import (
 // readable reads, one by one, deliveries of which some have changed on the disk, and
 // returns the others. Those wait as if they had been rejected very often, and what is
 // of their order behind them: nothing else is held up by them, and a disk that has
-// been mended, or an acknowledgement, lets it all go on.
+// been mended, or an acknowledgement, lets it all go on. What is not kept any more was
+// acknowledged since it was taken.
 func (s *Service) readable(ctx context.Context, in *inbox, taken []out) ([]out, [][]byte, error) {
 	found := make(map[uint64][]byte, len(taken))
 	damage := map[uint64]error{}
@@ -28,6 +29,7 @@ func (s *Service) readable(ctx context.Context, in *inbox, taken []out) ([]out, 
 			found[o.sequence] = records[0]
 		case errors.Is(err, store.ErrCorrupt):
 			damage[o.sequence] = err
+		case errors.Is(err, store.ErrRemoved):
 		default:
 			return nil, nil, fmt.Errorf("read deliveries: %w", err)
 		}
@@ -36,6 +38,7 @@ func (s *Service) readable(ctx context.Context, in *inbox, taken []out) ([]out, 
 	for _, sequence := range first {
 		s.logger.Error("a packet cannot be delivered: it cannot be read", "sequence", sequence, "recipient", in.node, "error", damage[sequence])
 	}
+	left = slices.DeleteFunc(left, func(o out) bool { return found[o.sequence] == nil })
 	records := make([][]byte, len(left))
 	for i, o := range left {
 		records[i] = found[o.sequence]

@@ -59,7 +59,7 @@ func aboutContent() about {
 		parameters: []parameter{{Ref: refParameters + "Sequence"}},
 		content:    map[string]media{typeXML: asSent(nil), typeTextXML: document(), typeJSON: asSent("object"), typeProtobuf: bytes},
 		headers:    []string{"X-LienThong-Sequence", "X-LienThong-Envelope-Id"},
-		refuses:    []int{http.StatusNotFound},
+		refuses:    []int{http.StatusNotFound, http.StatusGone},
 	}
 }
 

@@ -175,6 +175,16 @@ func TestRefusalsAreAsOpenAPISays(t *testing.T) {
 	}
 }
 
+// What is not kept any more is told from what never was.
+func TestExpiredPacketsAreAsOpenAPISays(t *testing.T) {
+	t.Parallel()
+	e, s := startEdge(t, nil), whatIsSaid(t)
+	e.exchange.refuse(fault.New(codes.NotFound, "packet_expired", "not kept any more", "không còn lưu"))
+	for _, w := range []wire{get("/v1/packets/1"), get("/v1/packets/1", "Accept", xmlType), get("/v1/packets/1/content")} {
+		s.call(e, w, http.StatusGone)
+	}
+}
+
 func TestAddressesRefuseOtherMethodsAsOpenAPISays(t *testing.T) {
 	t.Parallel()
 	e, s := startEdge(t, nil), whatIsSaid(t)

@@ -214,6 +214,7 @@ func refusalTexts() map[int]cause {
 			"Hệ thống không được làm việc này: không có quyền gửi, không được đại diện cho cơ quan, hoặc đang bị tạm ngừng", "The node may not do this: it has no right to send, does not speak for the organisation, or is suspended",
 		},
 		http.StatusNotFound:              {"Không có gói tin này, hoặc không dành cho hệ thống đang gọi", "No such packet, or none for the caller"},
+		http.StatusGone:                  {"Gói tin đã hết thời hạn lưu; biên nhận vẫn còn", "The packet is not kept any more; its receipt still is"},
 		http.StatusMethodNotAllowed:      {"Địa chỉ này không dùng phương thức đó; Allow nêu các phương thức dùng được", "A method that is not for this address; Allow has those that are"},
 		http.StatusRequestTimeout:        {"Nội dung gửi lên đến quá chậm", "The body came too slowly"},
 		http.StatusConflict:              {"Mã gói tin đã dùng cho nội dung khác", "The id was used for other content"},

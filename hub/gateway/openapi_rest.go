@@ -65,7 +65,7 @@ func restTexts() map[protoreflect.Name]about {
 			vi: "Gói tin đã tiếp nhận và phong bì của nó; gọi với Accept là XML thì được chính văn bản", en: "The accepted packet with its envelope; the document itself where Accept is XML",
 			more:    bilingual("Cho bên gửi và các bên nhận của gói tin.", "For the sender and the recipients of the packet."),
 			headers: []string{"Content-Location"},
-			content: map[string]media{typeXML: document(), typeTextXML: document()}, refuses: []int{http.StatusNotFound},
+			content: map[string]media{typeXML: document(), typeTextXML: document()}, refuses: []int{http.StatusNotFound, http.StatusGone},
 		},
 		"GetReceipt": {
 			vi: "Biên nhận có chữ ký của một gói tin, cho bên gửi", en: "The signed receipt of a packet, for its sender",

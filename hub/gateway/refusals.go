@@ -20,6 +20,8 @@ func statusOf(refused *fault.Error) int {
 	switch refused.Reason {
 	case "packet_too_large", "body_too_large":
 		return http.StatusRequestEntityTooLarge
+	case "packet_expired":
+		return http.StatusGone
 	case "media_type_unsupported", "encoding_unsupported":
 		return http.StatusUnsupportedMediaType
 	case "method_not_allowed":

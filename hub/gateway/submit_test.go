@@ -236,6 +236,7 @@ func TestRefusalsOfTheHubKeepTheirMeaning(t *testing.T) {
 		{fault.New(codes.Unauthenticated, "certificate_missing", "who", "ai"), 401, ""},
 		{fault.New(codes.PermissionDenied, "right_missing", "no right", "không có quyền"), 403, ""},
 		{fault.New(codes.NotFound, "packet_not_found", "no such", "không có"), 404, ""},
+		{fault.New(codes.NotFound, "packet_expired", "gone", "hết hạn"), 410, ""},
 		{fault.New(codes.AlreadyExists, "id_conflict", "taken", "đã dùng"), 409, ""},
 		{fault.New(codes.ResourceExhausted, "packet_too_large", "too large", "quá lớn"), 413, ""},
 		{fault.New(codes.ResourceExhausted, "quota", "slow down", "chậm lại"), 429, "5"},

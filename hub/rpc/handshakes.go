@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -177,10 +178,17 @@ func (h *handshakes) stop() {
 	}
 }
 
+// hostOf returns what is counted as one address: an address of IPv4, or a network of
+// IPv6 with 64 bits, which is what one machine is given, with as many addresses as it
+// likes.
 func hostOf(conn net.Conn) string {
-	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {
 		return conn.RemoteAddr().String()
 	}
-	return host
+	host := at.Addr().Unmap()
+	if host.Is4() {
+		return host.String()
+	}
+	return netip.PrefixFrom(host.WithZone(""), 64).Masked().String()
 }

@@ -10,7 +10,8 @@
 // be: both directories are looked into. A file among the uploads is removed only after
 // Options.Accepted has said that no accepted packet needs it. So there is no moment at
 // which an accepted packet lacks its content, and what a crash leaves behind is an
-// upload like any other, which ends when its time is over. A start looks at the
+// upload like any other, which ends when its time is over. Before
+// that ends what was refused for good: it must make room for others. A start looks at the
 // uploads alone, of which there are few.
 package blobs
 
@@ -22,6 +23,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,8 +67,8 @@ func (c Content) name() string {
 // Options are what Blobs can be opened with. Accepted is required; zero values of the
 // rest mean the defaults.
 type Options struct {
-	// Accepted reports whether a packet with this content was accepted. It is asked
-	// before an upload is removed; with an error, the upload stays.
+	// Accepted reports whether a packet with this content was accepted, and is kept. It
+	// is asked before anything is removed; with an error, that stays.
 	Accepted func(context.Context, Content) (bool, error)
 	// FS is the file system; nil means the machine's own.
 	FS vfs.FS
@@ -119,6 +122,10 @@ func (o Options) withDefaults() Options {
 const (
 	UploadsDir  = "uploads"
 	acceptedDir = "accepted"
+	// retiredDir has a note of every content that was, or is about to be, removed. It comes
+	// after acceptedDir: who copies the directories in the order of their names finds the
+	// content, or the note.
+	retiredDir = "retired"
 )
 
 // writersAtOnce bounds the uploads that put a block on the disk at one time: the disk
@@ -161,7 +168,7 @@ func Open(dir string, opts Options) (*Blobs, error) {
 }
 
 func (b *Blobs) makeDirectories() error {
-	for _, dir := range []string{UploadsDir, acceptedDir} {
+	for _, dir := range []string{UploadsDir, acceptedDir, retiredDir} {
 		if err := b.opts.FS.MkdirAll(filepath.Join(b.dir, dir), 0o700); err != nil {
 			return fmt.Errorf("directory: %w", err)
 		}
@@ -255,12 +262,26 @@ func (b *Blobs) upload(sender, id string) (*upload, error) {
 	return u, nil
 }
 
+// Uploads returns what a sender uploads, or has uploaded and not submitted; by id.
+func (b *Blobs) Uploads(sender string) []Content {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var own []Content
+	for at, u := range b.uploads {
+		if at.sender == sender && !u.unneeded.Load() {
+			own = append(own, u.content)
+		}
+	}
+	slices.SortFunc(own, func(a, b Content) int { return strings.Compare(a.ID, b.ID) })
+	return own
+}
+
 // room checks that one more upload keeps within the bounds. Under mu.
 func (b *Blobs) room(c Content) error {
 	var own, all int
 	ownBytes, allBytes := c.Size, c.Size
 	for at, u := range b.uploads {
-		if at == (key{c.Sender, c.ID}) {
+		if at == (key{c.Sender, c.ID}) || u.unneeded.Load() {
 			continue
 		}
 		all, allBytes = all+1, allBytes+u.content.Size

@@ -206,8 +206,9 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 		l := &ledger{}
 		b := open(t, files, l, later)
 		contents := map[string][]byte{}
+		var known []blobs.Content // at the next start to be accepted
 		for step := range rapid.IntRange(1, 24).Draw(rt, "steps") {
-			switch rapid.SampledFrom([]string{"upload", "accept", "move", "drop", "crash", "expire"}).Draw(rt, "step") {
+			switch rapid.SampledFrom([]string{"upload", "accept", "move", "drop", "crash", "expire", "retire"}).Draw(rt, "step") {
 			case "upload":
 				id := fmt.Sprint("p", step)
 				contents[id] = drawn(rapid.IntRange(1, mib+10).Draw(rt, "size"), uint64(step))
@@ -218,28 +219,53 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 				for _, id := range slices.Sorted(maps.Keys(contents)) {
 					c := contentOf("H41/motcua", id, contents[id])
 					hold, err := b.Hold(c)
-					if err == nil && rapid.Bool().Draw(rt, "accept") {
-						l.accept(c)
-						hold.Release(rapid.Bool().Draw(rt, "told")) // else the hub was cut down before it knew
-					} else if err == nil {
-						hold.Release(false)
+					if err != nil {
+						continue
 					}
+					// Whatever is said of it, what the store has accepted counts.
+					fate := rapid.SampledFrom([]blobs.Fate{blobs.Kept, blobs.Unneeded, blobs.Unknown, blobs.Accepted}).Draw(rt, "fate")
+					accept := rapid.Bool().Draw(rt, "accept") || fate == blobs.Accepted
+					switch {
+					case !accept || l.has[c] || slices.Contains(known, c): // once
+					case fate == blobs.Unknown:
+						known = append(known, c)
+					default:
+						l.accept(c)
+					}
+					hold.Release(fate)
 				}
 			case "move":
 				runOnce(t, b)
 			case "drop":
 				for _, id := range slices.Sorted(maps.Keys(contents)) {
 					if rapid.Bool().Draw(rt, "drop") {
-						if err := b.Drop(context.Background(), "H41/motcua", id); err != nil {
+						if err := b.Drop(context.Background(), "H41/motcua", id); err != nil && !errors.Is(err, blobs.ErrBusy) {
 							rt.Fatal(err)
 						}
 					}
+				}
+			case "retire": // with their packets, but for those that a pass did not come to
+				retired := some(rt, l)
+				if err := b.Retire(context.Background(), retired); err != nil {
+					rt.Fatal(err)
+				}
+				for _, c := range retired {
+					if rapid.Bool().Draw(rt, "gone") {
+						delete(l.has, c)
+					}
+				}
+				if rapid.Bool().Draw(rt, "in time") {
+					removeRetired(rt, b)
 				}
 			case "expire":
 				now = now.Add(25 * time.Hour)
 				runOnce(t, b)
 			case "crash":
 				files = files.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(uint64(step), 0))})
+				for _, c := range known {
+					l.accept(c)
+				}
+				known = nil
 				b = open(t, files, l, later)
 			}
 			for c := range l.has {
@@ -248,9 +274,13 @@ func TestAcceptedContentsAreNeverRemoved(t *testing.T) {
 				}
 			}
 		}
+		for _, c := range known {
+			l.accept(c)
+		}
 		now = now.Add(48 * time.Hour)
 		b = open(t, files, l, later)
 		runOnce(t, b)
+		removeRetired(rt, b)
 		if left, err := files.List("blobs/uploads"); err != nil || len(left) > 0 {
 			rt.Fatalf("after their time %d uploads are left, %v; want none", len(left), err)
 		}
@@ -389,7 +419,7 @@ func TestWhileItIsSubmittedAnUploadStays(t *testing.T) {
 	if err := b.Drop(t.Context(), c.Sender, c.ID); !errors.Is(err, blobs.ErrBusy) {
 		t.Errorf("drop it meanwhile: %v; want ErrBusy", err)
 	}
-	hold.Release(false)
+	hold.Release(blobs.Kept)
 	if err := b.Drop(t.Context(), c.Sender, c.ID); err != nil {
 		t.Errorf("drop it after that: %v", err)
 	}

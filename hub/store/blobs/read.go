@@ -16,8 +16,25 @@ import (
 	"github.com/lienthong/lienthong/hub/store"
 )
 
+// Fate is what became of a packet whose upload was held.
+type Fate int
+
+// The fates.
+const (
+	// Kept: it was not accepted now, and may be when it is submitted again.
+	Kept Fate = iota + 1
+	// Accepted: the content is that of an accepted packet.
+	Accepted
+	// Unneeded: it was refused for good, or there is a packet under its id already. The
+	// upload goes at once, unless another submission holds it.
+	Unneeded
+	// Unknown: it may have been accepted; only the next start will know. Until then
+	// nothing removes the upload.
+	Unknown
+)
+
 // Hold is an upload that is kept as it is, from when its packet is read until it is
-// known whether that was accepted.
+// known what became of that.
 type Hold struct {
 	blobs  *Blobs
 	upload *upload
@@ -31,7 +48,7 @@ func (b *Blobs) Hold(c Content) (*Hold, error) {
 		return nil, err
 	}
 	defer u.mu.Unlock()
-	if u.content != c {
+	if u.content != c || u.unneeded.Load() {
 		return nil, store.ErrNotFound
 	}
 	if err := u.learn(b.opts.FS); err != nil {
@@ -44,18 +61,50 @@ func (b *Blobs) Hold(c Content) (*Hold, error) {
 	return &Hold{blobs: b, upload: u}, nil
 }
 
-// Release says whether the packet was accepted. It blocks for no disk. It is called
-// once.
-func (h *Hold) Release(accepted bool) {
+// Release says what became of the packet. It blocks for no disk. It is called once.
+func (h *Hold) Release(fate Fate) {
 	u := h.upload
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.holds--
-	if u.accepted = u.accepted || accepted; !u.accepted {
+	switch fate {
+	case Accepted:
+		u.accepted = true
+		h.blobs.wakeUp()
+	case Unneeded:
+		h.blobs.discard(u)
+	case Unknown:
+		u.unknown = true
+	case Kept:
+	}
+}
+
+// Discard lets go of the upload of a content, if there is one, whose packet was refused
+// for good. What is held, or was accepted, stays. It blocks for no disk.
+func (b *Blobs) Discard(c Content) {
+	u, err := b.upload(c.Sender, c.ID)
+	if err != nil {
 		return
 	}
+	defer u.mu.Unlock()
+	if u.content == c {
+		b.discard(u)
+	}
+}
+
+// discard makes an upload one that is as good as gone. The upload is locked. Whether its
+// packet was accepted after all is asked before the file goes.
+func (b *Blobs) discard(u *upload) {
+	if u.holds > 0 || u.accepted || u.unknown || u.gone {
+		return
+	}
+	u.unneeded.Store(true)
+	b.wakeUp()
+}
+
+func (b *Blobs) wakeUp() {
 	select {
-	case h.blobs.wake <- struct{}{}:
+	case b.wake <- struct{}{}:
 	default:
 	}
 }
@@ -231,13 +280,4 @@ func whole(file vfs.File, c Content) ([]byte, func() error, error) {
 		return nil, nil, fmt.Errorf("read blob: %w", err)
 	}
 	return content, func() error { return nil }, nil
-}
-
-// Remove removes the content of a packet that is kept no longer.
-func (b *Blobs) Remove(c Content) error {
-	err := b.opts.FS.Remove(b.pathOf(acceptedDir, c))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove blob: %w", err)
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,7 +34,11 @@ type upload struct {
 	writer   *Writer // who writes it; nil: no one
 	holds    int     // submissions under way
 	accepted bool
+	unknown  bool // may have been accepted
 	gone     bool // removed, or moved
+	// unneeded uploads are as good as gone: nobody finds them, and they do not count. It
+	// is changed with mu only, and read without.
+	unneeded atomic.Bool
 }
 
 func (u *upload) complete() bool { return u.known && u.held == u.content.Size }
@@ -97,6 +102,9 @@ func (b *Blobs) Held(sender, id string) (c Content, held int64, until time.Time,
 		return c, 0, until, err
 	}
 	defer u.mu.Unlock()
+	if u.unneeded.Load() {
+		return c, 0, until, store.ErrNotFound
+	}
 	if err := u.learn(b.opts.FS); err != nil {
 		return c, 0, until, err
 	}
@@ -119,7 +127,7 @@ func (b *Blobs) Drop(ctx context.Context, sender, id string) error {
 // remove removes an upload, unless it was accepted: that moves away by itself. The
 // upload is locked.
 func (b *Blobs) remove(ctx context.Context, u *upload) error {
-	if u.holds > 0 {
+	if u.holds > 0 || u.unknown {
 		return ErrBusy
 	}
 	if !u.accepted {
@@ -224,7 +232,12 @@ func (b *Blobs) settle(ctx context.Context, u *upload, first bool) error {
 	switch {
 	case u.accepted:
 		return b.move(u)
-	case u.writer == nil && b.opts.Clock().Sub(u.touched) > b.opts.Keep:
+	case u.unneeded.Load():
+		// Where that fails it is an upload like any other again, whose time ends.
+		err := b.remove(ctx, u)
+		u.unneeded.Store(err == nil)
+		return err
+	case u.writer == nil && !u.unknown && b.opts.Clock().Sub(u.touched) > b.opts.Keep:
 		return b.remove(ctx, u)
 	}
 	return nil

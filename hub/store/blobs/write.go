@@ -72,7 +72,7 @@ func (b *Blobs) uploadOf(ctx context.Context, c Content) (*upload, error) {
 			return u, err
 		case err != nil:
 			return nil, err
-		case u.content == c:
+		case u.content == c && !u.unneeded.Load():
 			return u, nil
 		}
 		err = b.remove(ctx, u)
