@@ -83,6 +83,24 @@ func Check(dir string, c Content) (err error) {
 	}
 }
 
+// Look is a Check that does not read the content: whether it is there, under the head
+// that says what it is, with its table and all of its length.
+func Look(dir string, c Content) (err error) {
+	file, _, err := (&Blobs{dir: dir, opts: Options{FS: vfs.Default}}).open(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("look at blob: %w", err)
+	}
+	if want := c.begins() + c.Size; info.Size() < want {
+		return fmt.Errorf("%w: its file has %d bytes, not %d", store.ErrCorrupt, info.Size(), want)
+	}
+	return nil
+}
+
 // open opens the file of a content, wherever it is, and reads its table. Errors:
 // store.ErrNotFound, store.ErrCorrupt.
 func (b *Blobs) open(c Content) (file vfs.File, table []byte, err error) {
