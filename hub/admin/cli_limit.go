@@ -86,6 +86,18 @@ func byteText(bytes uint64) string {
 	return text
 }
 
+// roughly writes bytes in the largest unit of which there is one, to a tenth.
+func roughly(bytes uint64) string {
+	number, unit := float64(bytes), "bytes"
+	for _, next := range units() {
+		if number < 1024 {
+			break
+		}
+		number, unit = number/1024, next
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(number, 'f', 1, 64), ".0") + " " + unit
+}
+
 // quotaText writes what a quota says; otherwise, where it says nothing.
 func quotaText(quota *registryv1.Quota, otherwise string) string {
 	var said []string
