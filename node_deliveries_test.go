@@ -51,7 +51,7 @@ func TestDeliveriesAreSettledByCommand(t *testing.T) {
 	t.Parallel()
 	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
 	admin := filepath.Join(data, "admin")
-	startHub(t, data, freeAddress(t), "127.0.0.1:0", "--inbox-bytes", "8388608")
+	startHub(t, data, freeAddress(t), "127.0.0.1:0", "--inbox-bytes", "8MiB")
 	province, portal := enrol(t, admin, "H41/motcua", "one-stop"), enrol(t, admin, "G22/portal", "portal")
 	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
 	as := func(profile, command string, args ...string) result {
