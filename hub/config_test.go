@@ -1,6 +1,8 @@
 package hub_test
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -99,6 +101,9 @@ func TestNewRefuses(t *testing.T) {
 			h, err := hub.New(t.Context(), cfg)
 			if err == nil {
 				t.Fatalf("a hub started; closing it: %v", h.Close())
+			}
+			if _, err := os.Stat(cfg.DataDir); tc.wantError == "http address" && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a hub that could not listen has left a data directory behind: %v", err)
 			}
 			if !strings.Contains(err.Error(), tc.wantError) {
 				t.Errorf("error is %q, want one that says %q", err, tc.wantError)

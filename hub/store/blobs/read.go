@@ -3,6 +3,7 @@ package blobs
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -99,6 +100,34 @@ func Look(dir string, c Content) (err error) {
 		return fmt.Errorf("%w: its file has %d bytes, not %d", store.ErrCorrupt, info.Size(), want)
 	}
 	return nil
+}
+
+// Unfinished reports whether a file among the uploads lacks a part that has never come.
+// No accepted packet needs such a file: one is complete before its packet is accepted,
+// and stays so. Of what cannot be read that is not known, and it is no unfinished one.
+func Unfinished(path string) (unfinished bool, err error) {
+	file, err := vfs.Default.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("open upload: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	c, err := readHead(file)
+	if errors.Is(err, store.ErrCorrupt) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	table, err := c.readTable(file)
+	if err != nil {
+		return false, err
+	}
+	for block := range c.blocks() {
+		if binary.BigEndian.Uint64(table[block*entrySize:]) == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // open opens the file of a content, wherever it is, and reads its table. Errors:
