@@ -20,7 +20,8 @@ func backupCommand() *cobra.Command {
 		Long: `Copies a data directory to another directory, which belongs on another disk or machine.
 The hub may be running. Everything that had a receipt before the command was given is in
 the backup: packets, deliveries that wait, rights, the certificate authority and the
-ledger with its key. Keep it as safe as the data directory itself: whoever has it can
+ledger with its key. Uploads that have not come to their end are left out: their senders
+go on from the beginning. Keep it as safe as the data directory itself: whoever has it can
 speak for the hub.
 
 A backup that is in --to is replaced, once the new one is whole and on stable storage;

@@ -37,7 +37,8 @@ checkpoint. Nothing is changed. Memory is bounded however much is stored.
 To check a hub while it runs, make a backup and check that: lienthong backup --help
 
 With --quick, what is in the packets and the ledger is left out: signatures, hashes of
-contents, statements. The checksums of all that is stored are verified all the same.
+contents, statements. The checksums of the journal are verified all the same; of the
+contents of large packets it is seen that each is there, with all of its length.
 
 With --output json every line is an object. One with type finding for each:
 
@@ -50,8 +51,9 @@ With --output json every line is an object. One with type finding for each:
   message, message_vi, message_en  what the rule says, and what to do
 
 and at the end one with type summary: checked (false: not all could be), packets, removed
-(of these, by retention: their receipts are kept), last (sequence), waiting, dead, covered (by the ledger's checkpoint), bytes,
-seconds, megabytes_per_second, problems, notices.
+(of these, by retention: their receipts are kept), last (sequence), waiting, dead, covered
+(by the ledger's checkpoint), bytes (read, with those of large contents), seconds,
+megabytes_per_second, problems, notices, and error, where not all could be checked: why.
 
 Exit codes: 0 everything is as it must be; 1 there are problems; 2 not all could be
 checked, such as while a hub has the directory open, or the command line is wrong.`,
@@ -89,6 +91,7 @@ type fsck struct {
 	started           time.Time
 	problems, notices int
 	failed            error // of writing
+	details           details
 
 	mu   sync.Mutex // what is read and what is found is told by two goroutines
 	line *progress  // under mu
@@ -99,7 +102,7 @@ func newFsck(cmd *cobra.Command, options fsckOptions, say speech) *fsck {
 	if f, ok := cmd.ErrOrStderr().(*os.File); ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) {
 		line.terminal = f
 	}
-	return &fsck{options: options, say: say, line: line, out: line.above(cmd.OutOrStdout()), started: line.started}
+	return &fsck{options: options, say: say, line: line, out: line.above(cmd.OutOrStdout()), started: line.started, details: newDetails()}
 }
 
 func (f *fsck) run(cmd *cobra.Command) error {
@@ -107,17 +110,19 @@ func (f *fsck) run(cmd *cobra.Command) error {
 	f.line.hide()
 	switch {
 	case errors.Is(err, hub.ErrInUse):
-		err = fmt.Errorf(f.say.of("trục liên thông đang chạy trên %s; hãy dừng trước, hoặc kiểm tra một bản sao lưu: lienthong backup --data %[1]s --to DIR: %w",
-			"a hub runs on %s; stop it first, or check a backup: lienthong backup --data %[1]s --to DIR: %w"), f.options.data, errIncomplete)
+		err = incomplete(fmt.Sprintf(f.say.of("trục liên thông đang chạy trên %s: chưa kiểm tra gì; hãy dừng trục trước, hoặc kiểm tra một bản sao lưu: lienthong backup --data %[1]s --to DIR",
+			"a hub runs on %s: nothing was checked; stop it first, or check a backup: lienthong backup --data %[1]s --to DIR"), f.options.data))
 	case errors.Is(err, fs.ErrNotExist):
-		err = fmt.Errorf(f.say.of("%s không phải thư mục dữ liệu của trục liên thông: %w: %w", "%s is no data directory of a hub: %w: %w"), f.options.data, err, errIncomplete)
+		err = incomplete(fmt.Sprintf(f.say.of("%s không phải thư mục dữ liệu của trục liên thông: không có kho lưu trữ trong đó", "%s is no data directory of a hub: there is no store in it"), f.options.data))
 	case err != nil:
 		err = fmt.Errorf("%w: %w", err, errIncomplete)
 	}
 	if err == nil || f.options.output == formatJSON {
-		f.sum(checked, err == nil)
+		f.sum(checked, err)
 	}
 	switch {
+	case err != nil && f.options.output == formatJSON && f.failed == nil:
+		return errIncomplete // the summary has said it
 	case err != nil:
 		return err
 	case f.failed != nil:
@@ -189,7 +194,11 @@ func (f *fsck) found(found hub.Finding) {
 	case found.Position > 0:
 		where = fmt.Sprintf(f.say.of("vị trí %d trong nhật ký", "at %d of the journal"), found.Position)
 	}
-	for _, more := range []string{found.What, where} {
+	what := found.What
+	if f.say == vietnamese {
+		what = f.details.of(what)
+	}
+	for _, more := range []string{what, where} {
 		if more != "" {
 			line += "; " + more
 		}
@@ -225,14 +234,21 @@ type toldSummary struct {
 
 	Problems int `json:"problems"`
 	Notices  int `json:"notices"`
+
+	Error string `json:"error,omitempty"`
 }
 
-func (f *fsck) sum(checked hub.Checked, all bool) {
+// sum ends what was said; failed says why not all could be checked.
+func (f *fsck) sum(checked hub.Checked, failed error) {
 	seconds := time.Since(f.started).Seconds()
 	mega := float64(checked.Bytes) / 1e6
 	if f.options.output == formatJSON {
+		why := ""
+		if failed != nil {
+			why = failed.Error()
+		}
 		f.write(toldSummary{
-			Type: "summary", Checked: all, Packets: checked.Packets, Removed: checked.Removed, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
+			Type: "summary", Checked: failed == nil, Error: why, Packets: checked.Packets, Removed: checked.Removed, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
 			Covered: checked.Covered, Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
 			Problems: f.problems, Notices: f.notices,
 		})
@@ -247,7 +263,7 @@ func (f *fsck) sum(checked hub.Checked, all bool) {
 		removed = f.say.sprintf(f.say.of(" (%d đã hết hạn lưu)", " (%d not kept any more)"), checked.Removed)
 	}
 	f.println(f.say.sprintf(f.say.of(
-		"%d gói tin%s, số thứ tự cuối %d; chờ giao %d, thư chết %d; sổ cái ký đến %d; đã đọc %.1f MB trong %s, %.0f MB/s; %s",
-		"%d packets%s, last sequence %d; %d deliveries waiting, %d dead letters; ledger signed up to %d; read %.1f MB in %s, %.0f MB/s; %s"),
+		"gói tin: %d%s, số thứ tự cuối: %d; lượt giao đang chờ: %d, không giao được: %d; sổ cái ký đến %d; đã đọc %.1f MB trong %s, %.0f MB/s; %s",
+		"packets: %d%s, last sequence: %d; deliveries waiting: %d, dead letters: %d; ledger signed up to %d; read %.1f MB in %s, %.0f MB/s; %s"),
 		checked.Packets, removed, checked.Last, checked.Waiting, checked.Dead, checked.Covered, mega, f.say.duration(seconds), mega/seconds, verdict))
 }

@@ -23,12 +23,24 @@ func TestFsck(t *testing.T) {
 	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
 	must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml"), filepath.Join(files, "progress.xml"))
 
-	wantSaid(t, "while the hub runs", lienthong(t, "", "fsck", "--data", data), 2, "a hub runs on "+data, "lienthong backup")
+	if got := lienthong(t, "", "fsck", "--data", data); got.code != 2 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, "a hub runs on "+data+": nothing was checked; stop it first, or check a backup: lienthong backup") {
+		t.Errorf("while the hub runs: %+v; want one line, and nothing about the ledger", got)
+	}
+	var summary struct {
+		Type, Error string
+		Checked     bool
+		Problems    *int
+	}
+	got := lienthong(t, "", "fsck", "--data", data, "--output", "json")
+	if err := json.Unmarshal([]byte(got.stdout), &summary); err != nil || got.code != 2 || got.stderr != "" ||
+		summary.Type != "summary" || summary.Checked || !strings.Contains(summary.Error, "a hub runs on") || summary.Problems == nil || *summary.Problems != 0 {
+		t.Errorf("while the hub runs, as JSON: %+v, %v; want a summary with the error and no problems", got, err)
+	}
 	if err := running.end(t, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	wantSaid(t, "of a sound hub", lienthong(t, "", "fsck", "--data", data), 0, "2 packets, last sequence 2; 2 deliveries waiting", "everything is as it must be")
-	wantSaid(t, "in Vietnamese", inVietnamese(t, "fsck", "--quick", "--data", data), 0, "2 gói tin, số thứ tự cuối 2", "mọi thứ đều đúng")
+	wantSaid(t, "of a sound hub", lienthong(t, "", "fsck", "--data", data), 0, "packets: 2, last sequence: 2; deliveries waiting: 2, dead letters: 0", "everything is as it must be")
+	wantSaid(t, "in Vietnamese", inVietnamese(t, "fsck", "--quick", "--data", data), 0, "gói tin: 2, số thứ tự cuối: 2", "mọi thứ đều đúng")
 
 	segment := filepath.Join(data, "store", "journal", "00000000000000000000.journal")
 	content, err := os.ReadFile(segment)
@@ -92,7 +104,7 @@ func TestBackupAndRestore(t *testing.T) {
 	accepted := must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml"))
 	wantSaid(t, "backup", lienthong(t, "", "backup", "--data", data, "--to", to), 0, to+": backed up", "Next: lienthong fsck --data "+to)
 	wantSaid(t, "backup again", lienthong(t, "", "backup", "--data", data, "--to", to, "--output", "json"), 0, `"linked_bytes":`)
-	wantSaid(t, "fsck of the backup", lienthong(t, "", "fsck", "--data", to), 0, "1 packets, last sequence 1", "(index.missing)", "everything is as it must be")
+	wantSaid(t, "fsck of the backup", lienthong(t, "", "fsck", "--data", to), 0, "packets: 1, last sequence: 1", "(index.missing)", "everything is as it must be")
 	wantSaid(t, "backup over something", lienthong(t, "", "backup", "--data", data, "--to", files), 1, files+" is there and is no backup")
 	wantSaid(t, "backup of nothing", lienthong(t, "", "backup", "--data", files, "--to", to), 1, files+" is no data directory of a hub")
 	wantSaid(t, "backup to nowhere", lienthong(t, "", "backup", "--data", data), 2, "--to DIR are required")

@@ -58,6 +58,15 @@ func explainContent(rule pebblestore.Rule) (vi, en string) {
 		return "không đọc được điểm kiểm tra cuối của sổ cái; hãy phục hồi ledger/checkpoint từ bản sao lưu", "the ledger's last checkpoint cannot be read; restore ledger/checkpoint from a backup"
 	case hub.RuleHashes:
 		return "các giá trị băm của sổ cái không khớp; hãy xoá các tệp ledger/hashes-* rồi khởi động: chúng được dựng lại", "the hashes of the ledger are not right; remove the files ledger/hashes-* and start the hub: they are made again"
+	case hub.RuleLedger:
+		return "thiếu thư mục của sổ cái; hãy phục hồi ledger từ bản sao lưu: các giá trị băm dựng lại được, các điểm kiểm tra đã ký thì không",
+			"the directory of the ledger is missing; restore ledger from a backup: hashes are made again, the checkpoints that were signed are not"
+	case hub.RuleUnsigned:
+		return "sổ cái chưa có điểm kiểm tra nào; bình thường nếu trục dừng trước lần ký đầu tiên, nếu không hãy phục hồi ledger từ bản sao lưu",
+			"the ledger has no checkpoint; that is so when the hub ended before it signed the first, else restore ledger from a backup"
+	case hub.RuleAuthority:
+		return "cơ quan cấp chứng thư thiếu hoặc không dùng được; hãy phục hồi ca từ bản sao lưu: cơ quan mới sẽ không được hệ thống nào tin",
+			"the certificate authority is missing or cannot be used; restore ca from a backup: no node would trust a new one"
 	case hub.RuleDiverged:
 		return "những gì đã tiếp nhận không khớp với điểm kiểm tra đã ký; " + restoreVI, "what was accepted is not what the last checkpoint says; " + restoreEN
 	}

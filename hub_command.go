@@ -29,7 +29,8 @@ content_bytes, large_bytes, strict, delivery_attempts, packets_per_second, bytes
 inbox_bytes, handshakes_per_second, transfer_idle, after which a large packet that stands
 still is cut, to go on later (default 30s), retention, retention_interval and checkpoint_interval, the time between
 checkpoints of the ledger (default 1s); unknown keys are errors. Flags win over the
-file.
+file. Bytes are plain numbers, or have a unit: 500KiB, 16MiB, 64GiB. Times have one, too:
+500ms, 30s, 12h, 7d.
 
 No node may send more in a second than --packets-per-second and --bytes-per-second,
 nor have more waiting for it than --inbox-bytes; packets to a node whose inbox is full
@@ -92,15 +93,15 @@ func hubFlags(flags *pflag.FlagSet, cfg *hub.Config) {
 	flags.StringVar(&cfg.HTTP, "http", cfg.HTTP, "address for REST/XML clients (HTTPS, mutual TLS)")
 	flags.StringVar(&cfg.Web, "web", cfg.Web, `address of the public pages (HTTP, for a reverse proxy); "" for none`)
 	flags.StringSliceVar(&cfg.Hosts, "host", nil, "name or IP address that clients reach the hub by; may be repeated, the first stands in tokens")
-	flags.IntVar(&cfg.ContentBytes, "content-bytes", 0, "largest packet that comes in one piece, in bytes (default 16 MiB)")
-	flags.IntVar(&cfg.LargeBytes, "large-bytes", 0, "largest packet that is uploaded in pieces, in bytes (default 160 MiB)")
+	flags.Var(setting[int]{at: &cfg.ContentBytes, bytes: true}, "content-bytes", "largest packet that comes in one piece, e.g. 16MiB (default 16 MiB)")
+	flags.Var(setting[int]{at: &cfg.LargeBytes, bytes: true}, "large-bytes", "largest packet that is uploaded in pieces, e.g. 160MiB (default 160 MiB)")
 	flags.BoolVar(&cfg.Strict, "strict", false, "refuse packets that can only be read by taking liberties, of every node; of one: lienthong admin node set")
-	flags.IntVar(&cfg.DeliveryAttempts, "delivery-attempts", 0, fmt.Sprintf("how often a packet that its recipient rejects is delivered before it becomes a dead letter (default %d)", hub.DefaultDeliveryAttempts))
-	flags.Uint64Var(&cfg.PacketsPerSecond, "packets-per-second", 0, "packets that one node may send in a second (default no limit)")
-	flags.Uint64Var(&cfg.BytesPerSecond, "bytes-per-second", 0, "bytes of content that one node may send in a second (default no limit)")
-	flags.Uint64Var(&cfg.InboxBytes, "inbox-bytes", 0, "bytes that may wait for one node before more for it is refused (default 64 GiB)")
+	flags.Var(setting[int]{at: &cfg.DeliveryAttempts}, "delivery-attempts", fmt.Sprintf("how often a packet that its recipient rejects is delivered before it becomes a dead letter (default %d)", hub.DefaultDeliveryAttempts))
+	flags.Var(setting[uint64]{at: &cfg.PacketsPerSecond, unlimited: true}, "packets-per-second", "packets that one node may send in a second; 0: no limit (default no limit)")
+	flags.Var(setting[uint64]{at: &cfg.BytesPerSecond, bytes: true, unlimited: true}, "bytes-per-second", "bytes of content that one node may send in a second, e.g. 20MiB; 0: no limit (default no limit)")
+	flags.Var(setting[uint64]{at: &cfg.InboxBytes, bytes: true}, "inbox-bytes", "bytes that may wait for one node before more for it is refused, e.g. 64GiB (default 64 GiB)")
 	flags.Var(&cfg.Retention, "keep", "how long packets of a type are kept once they are delivered, e.g. dossier=1825d; may be repeated (default for ever)")
-	flags.IntVar(&cfg.HandshakesPerSecond, "handshakes-per-second", 0, "connections of nodes that are verified in a second; others wait or try again (default 500)")
+	flags.Var(setting[int]{at: &cfg.HandshakesPerSecond}, "handshakes-per-second", "connections of nodes that are verified in a second; others wait or try again (default 500)")
 }
 
 // collectLess makes the garbage collector wait until the heap is four times what is in

@@ -152,7 +152,7 @@ func audit(cmd *cobra.Command, options auditOptions, do func(context.Context, *a
 	}
 	hub, source, err := certs.LoadProfile(options.profile, nil)
 	if err != nil {
-		return explained(err, options.profile)
+		return teller{cmd, say, options.profile}.explained(err)
 	}
 	verifier, err := receipt.NewVerifier(hub.LedgerKey)
 	if err != nil {
@@ -264,18 +264,29 @@ func (a *auditor) receipts(ctx context.Context, underFile string, files []string
 	if err != nil {
 		return err
 	}
+	newer := false
 	for _, file := range files {
 		if file == "-" {
 			return usage("a receipt from standard input has no file to be kept in")
 		}
-		if err := a.receipt(ctx, under, file); err != nil {
+		var beyond beyondError
+		switch err := a.receipt(ctx, under, underFile, file); {
+		case errors.As(err, &beyond):
+			newer = true
+			if err := a.print("%s: %s", file, beyond.Error()); err != nil {
+				return err
+			}
+		case err != nil:
 			return fmt.Errorf("%s: %w", file, err)
 		}
+	}
+	if newer {
+		return errRefused
 	}
 	return nil
 }
 
-func (a *auditor) receipt(ctx context.Context, under signedCheckpoint, file string) error {
+func (a *auditor) receipt(ctx context.Context, under signedCheckpoint, underFile, file string) error {
 	kept, err := readReceipt(a.cmd, file)
 	if err != nil {
 		return err
@@ -283,6 +294,14 @@ func (a *auditor) receipt(ctx context.Context, under signedCheckpoint, file stri
 	statement, err := a.verifier.Verify(kept.GetReceipt())
 	if err != nil {
 		return err
+	}
+	switch {
+	case statement.GetSequence() <= under.said.Size:
+	case underFile == "":
+		return beyondError(fmt.Sprintf(a.say.of("biên nhận hợp lệ, nhưng trục chưa ký điểm kiểm tra cho số thứ tự %d; hãy thử lại sau giây lát",
+			"the receipt holds, but the hub has signed no checkpoint yet that covers sequence %d; try again in a moment"), statement.GetSequence()))
+	default:
+		return beyond(a.say, statement.GetSequence(), under.said, underFile, file)
 	}
 	resp, err := a.ledger.GetInclusionProof(ctx, &ledgerv1.GetInclusionProofRequest{Sequence: statement.GetSequence(), Size: under.said.Size})
 	if err != nil {

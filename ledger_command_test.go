@@ -101,7 +101,7 @@ func TestReceiptsAreBroughtUnderACheckpointAndVerifiedOffline(t *testing.T) {
 	a.submit(t, "survey.xml")
 	third := a.checkpoint(t, "second", 3)
 	wantSaid(t, "under a later one", verify(a.receipts[0], "--checkpoint", third), 1, "not proven under the checkpoint in "+third)
-	wantSaid(t, "beyond an earlier one", verify(a.file("receipts/3-survey.xml.receipt.json"), "--checkpoint", first), 1, "sequence 3 is beyond the checkpoint in "+first+", which covers 2")
+	wantSaid(t, "beyond an earlier one", verify(a.file("receipts/3-survey.xml.receipt.json"), "--checkpoint", first), 1, "the receipt holds, but is newer than the checkpoint in "+first+": it is of sequence 3, the checkpoint covers 2\n  Next: lienthong ledger consistency --from "+first)
 	must(t, "ledger", "receipt", "--profile", a.province, "--checkpoint", third, a.receipts[0])
 	wantSaid(t, "brought under a later one", verify(a.receipts[0], "--checkpoint", third), 0, "index 0 of 3")
 	got := inVietnamese(t, "verify", a.receipts[0], "--key", key)

@@ -76,6 +76,15 @@ var errRefused = errors.New("refused")
 // could not be read or written, or it was interrupted.
 var errIncomplete = errors.New("not complete")
 
+// incomplete says why a command did not get to judge all it was given.
+type incomplete string
+
+// Error implements error.
+func (i incomplete) Error() string { return string(i) }
+
+// Is makes it an errIncomplete, which sets the exit code, without saying so.
+func (i incomplete) Is(target error) bool { return target == errIncomplete }
+
 // usageError is a command line that cannot be understood.
 type usageError = admin.UsageError
 

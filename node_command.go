@@ -16,6 +16,7 @@ import (
 
 	"github.com/lienthong/lienthong/certs"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
+	faultv1 "github.com/lienthong/lienthong/gen/lienthong/fault/v1"
 	"github.com/lienthong/lienthong/hub/admin"
 	"github.com/lienthong/lienthong/nodes"
 	"github.com/lienthong/lienthong/packet"
@@ -28,7 +29,7 @@ func nodeCommand() *cobra.Command {
 		Example: `  lienthong node join --token lt1.CgpINDEv... --profile motcua
   lienthong node submit --profile motcua dossier.xml
   lienthong node receive --profile motcua --dir inbox/`,
-	}, joinCommand(), submitCommand(), receiveCommand(), statusCommand(), deadLettersCommand())
+	}, joinCommand(), submitCommand(), receiveCommand(), pullCommand(), ackCommand(), rejectCommand(), statusCommand(), deadLettersCommand())
 }
 
 // defaultProfile is where a node keeps its profile when it is not told.
@@ -45,7 +46,7 @@ func profileFlag(cmd *cobra.Command, profile *string) {
 }
 
 func joinCommand() *cobra.Command {
-	var token, profile string
+	var token, profile, lang string
 	cmd := &cobra.Command{
 		Use:   "join --token TOKEN --profile DIR",
 		Short: "Trade an administrator's token for a certificate",
@@ -56,6 +57,10 @@ interrupted can be repeated with the same token.`,
 		Example: `  lienthong node join --token lt1.CgpINDEvbW90Y3Vh... --profile /etc/lienthong/motcua`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			say, err := speechOf(lang)
+			if err != nil {
+				return err
+			}
 			if token == "" {
 				return usage("--token is required; an administrator gets one with: lienthong admin node add")
 			}
@@ -70,15 +75,17 @@ interrupted can be repeated with the same token.`,
 			defer cancel()
 			joined, err := nodes.Join(ctx, token, profile, nodes.JoinOptions{})
 			if err != nil {
-				return explained(err, profile)
+				return teller{cmd, say, profile}.explained(err)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Joined %s as %s; certificate until %s.\nProfile: %s\nNext: lienthong node submit --profile %[4]s FILE, or lienthong node receive --profile %[4]s --dir DIR\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), say.of("Đã kết nạp vào %s với tên %s; chứng thư có hiệu lực đến %s.\nHồ sơ: %s\nTiếp theo: lienthong node submit --profile %[4]s FILE, hoặc lienthong node receive --profile %[4]s --dir DIR\n",
+				"Joined %s as %s; certificate until %s.\nProfile: %s\nNext: lienthong node submit --profile %[4]s FILE, or lienthong node receive --profile %[4]s --dir DIR\n"),
 				joined.Hub.Address, joined.Node, inVietnam(joined.Node.NotAfter).Format("2006-01-02 15:04 -07"), profile)
 			return err
 		},
 	}
 	cmd.Flags().StringVar(&token, "token", "", "token from: lienthong admin node add; - reads it from standard input")
 	profileFlag(cmd, &profile)
+	langFlag(cmd, &lang, "language of what is printed")
 	return cmd
 }
 
@@ -103,41 +110,51 @@ What is not acknowledged is delivered again.`,
 	profileFlag(cmd, &options.profile)
 	cmd.Flags().StringVar(&options.dir, "dir", "", "directory to write packets to, one file each; default: standard output")
 	cmd.Flags().StringVar(&options.format, "format", "xml", "format to write: xml, json, or original for the sender's own bytes; large packets always as the last")
+	langFlag(cmd, &options.lang, "language of refusals")
 	cmd.Flags().IntVar(&options.count, "count", 0, "stop after this many; 0: go on")
 	return cmd
 }
 
 type receiveOptions struct {
-	profile, dir, format string
-	count                int
+	profile, dir, format, lang string
+	count                      int
 }
 
 func receivePackets(cmd *cobra.Command, options receiveOptions) (err error) {
+	say, err := speechOf(options.lang)
+	if err != nil {
+		return err
+	}
+	tell := teller{cmd, say, options.profile}
 	write, err := packetWriter(cmd, options)
 	if err != nil {
 		return err
 	}
-	client, err := nodes.DialProfile(options.profile, nodeConfig())
+	client, err := nodes.DialProfile(options.profile, nodes.Config{MaxMessageBytes: maxMessage})
 	if err != nil {
-		return explained(err, options.profile)
+		return tell.explained(err)
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	ctx, enough := context.WithCancel(cmd.Context())
 	defer enough()
 	taken := 0
-	return explained(client.Receive(ctx, func(ctx context.Context, d *exchangev1.Delivery) error {
-		put := write
-		if d.GetPacket().GetEnvelope().GetUpload() != nil {
-			put = func(d *exchangev1.Delivery) error { return putLarge(ctx, cmd, client, options.dir, d) }
-		}
-		if err := put(d); err != nil {
+	return tell.explained(client.Receive(ctx, func(ctx context.Context, d *exchangev1.Delivery) error {
+		if err := putDelivery(ctx, cmd, client, d, options.dir, write); err != nil {
 			return err
 		}
 		if taken++; taken == options.count {
 			enough()
 		}
 		return nil
-	}, nodes.ReceiveOptions{}), options.profile)
+	}, nodes.ReceiveOptions{}))
+}
+
+// putDelivery puts a delivery where it was asked for, a large one by pieces.
+func putDelivery(ctx context.Context, cmd *cobra.Command, client *nodes.Client, d *exchangev1.Delivery, dir string, write func(*exchangev1.Delivery) error) error {
+	if d.GetPacket().GetEnvelope().GetUpload() != nil {
+		return putLarge(ctx, cmd, client, dir, d)
+	}
+	return write(d)
 }
 
 // packetWriter returns what puts a delivery where it was asked for.
@@ -204,30 +221,42 @@ func packetFile(dir string, p *exchangev1.AcceptedPacket, format exchangev1.Form
 	return filepath.Join(dir, fmt.Sprintf("%012d-%s.%s", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), suffix))
 }
 
-// nodeConfig is how commands are a node. How large a packet may be is for the hub to
-// say, not for them: whatever can be read from a file is sent.
-func nodeConfig() nodes.Config { return nodes.Config{MaxMessageBytes: maxFile + 1<<20} }
+// teller says errors of the SDK to people, in the language of a command.
+type teller struct {
+	cmd     *cobra.Command
+	say     speech
+	profile string
+}
 
-// explained returns an error of the SDK as a person reads it: a refusal with both
-// texts, a profile that is not there with the next step.
-func explained(err error, profile string) error {
+// explained returns an error of the SDK as a person reads it: a refusal in words, a
+// profile that is not there with the next step.
+func (t teller) explained(err error) error {
 	var refusal *nodes.Refused
 	switch {
 	case errors.As(err, &refusal):
-		return fmt.Errorf("%s (%s)\n  %s", refusal.Refusal.GetMessageEn(), refusal.Refusal.GetReason(), refusal.Refusal.GetMessageVi())
+		said := refusal.Refusal
+		return errors.New(t.say.both(t.cmd, withReason(said.GetMessageVi(), said), withReason(said.GetMessageEn(), said), "\n  "))
 	case errors.Is(err, fs.ErrNotExist):
-		return noProfile(err, profile)
+		return t.noProfile(err)
 	}
 	return err
 }
 
+func withReason(text string, said *faultv1.Refusal) string {
+	return text + " (" + said.GetReason() + ")"
+}
+
 // noProfile says that a directory is not the profile of a node, and how it becomes one.
-func noProfile(err error, dir string) error {
+func (t teller) noProfile(err error) error {
+	dir := t.profile
 	en, vi := "there is no node's profile in "+dir, "không có hồ sơ của hệ thống trong thư mục "+dir
 	if at, ok := errors.AsType[*fs.PathError](err); ok && filepath.Dir(at.Path) == filepath.Clean(dir) {
 		if _, found := os.Stat(dir); found == nil {
 			en, vi = en+": "+filepath.Base(at.Path)+" is missing", vi+": thiếu tệp "+filepath.Base(at.Path)
 		}
 	}
-	return fmt.Errorf("%s\n%s\nNext: join a hub with the token its administrator gives: lienthong node join --token TOKEN --profile %s", en, vi, dir)
+	next := "lienthong node join --token TOKEN --profile " + dir
+	return fmt.Errorf("%s\n%s", t.say.both(t.cmd, vi, en, "\n"), t.say.of(
+		"Tiếp theo: kết nạp bằng mã của quản trị viên: "+next+"; nếu đã có hồ sơ: --profile DIR",
+		"Next: join a hub with the token its administrator gives: "+next+"; where there is a profile already: --profile DIR"))
 }

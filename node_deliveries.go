@@ -35,63 +35,15 @@ func asNode(cmd *cobra.Command, o deliveryOptions, task func(context.Context, *n
 	if err != nil {
 		return err
 	}
-	client, err := nodes.DialProfile(o.profile, nodeConfig())
+	tell := teller{cmd, say, o.profile}
+	client, err := nodes.DialProfile(o.profile, tell.nodeConfig())
 	if err != nil {
-		return explained(err, o.profile)
+		return tell.explained(err)
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
 	defer cancel()
-	return explained(task(ctx, client, say), o.profile)
-}
-
-func statusCommand() *cobra.Command {
-	var options deliveryOptions
-	cmd := &cobra.Command{
-		Use:   "status SEQUENCE",
-		Short: "Tell how far a packet has got with each of its recipients",
-		Long: `Tells of a packet that this node submitted, by the sequence of its receipt, a line for
-each recipient: it waits, it was acknowledged, or it is a dead letter, with the reason
-that the recipient gave.`,
-		Example: "  lienthong node status --profile motcua 1",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage("%s takes one argument: the sequence of a packet", cmd.CommandPath())
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			sequences, err := sequencesOf("SEQUENCE", args)
-			if err != nil {
-				return err
-			}
-			return asNode(cmd, options, func(ctx context.Context, c *nodes.Client, say speech) error {
-				deliveries, err := c.DeliveryStatus(ctx, sequences[0])
-				if err != nil {
-					return err
-				}
-				for _, d := range deliveries {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", d.GetRecipient(), stateOf(d, say)) //nolint:errcheck // terminal output
-				}
-				return nil
-			})
-		},
-	}
-	options.flags(cmd)
-	return cmd
-}
-
-func stateOf(d *exchangev1.DeliveryStatus, say speech) string {
-	switch d.GetState() {
-	case exchangev1.DeliveryStatus_STATE_WAITING:
-		return say.of("đang chờ", "waiting")
-	case exchangev1.DeliveryStatus_STATE_ACKNOWLEDGED:
-		return say.of("đã nhận", "acknowledged")
-	case exchangev1.DeliveryStatus_STATE_DEAD:
-		return say.of("không giao được: ", "dead letter: ") + printable(d.GetReason())
-	default:
-		return d.GetState().String()
-	}
+	return tell.explained(task(ctx, client, say))
 }
 
 func deadLettersCommand() *cobra.Command {
@@ -103,8 +55,8 @@ func deadLettersCommand() *cobra.Command {
 		Short: "List this node's dead letters, deliver them anew, or do away with them",
 		Long: `Lists the packets that this node has rejected until the hub gave them up: sequence, how
 often it was delivered, when it was given up, and the reason. With --redeliver or --all
-they go back into the node's inbox; with --discard they are done with, as if they had
-been acknowledged. Exit code 1 when one that was named is no dead letter.`,
+they go back into the node's inbox, to be received or pulled anew; with --discard they
+are done with, as if they had been acknowledged. Exit code 1 when one that was named is no dead letter.`,
 		Example: `  lienthong node dead-letters --profile dvcqg
   lienthong node dead-letters --profile dvcqg --redeliver 7,9
   lienthong node dead-letters --profile dvcqg --discard 8`,
@@ -221,14 +173,14 @@ func (m morgue) settle(ctx context.Context, sequences []uint64, by func(context.
 			return err
 		}
 		for _, sequence := range settled.GetRedelivered() {
-			m.printf("%d: sẽ được giao lại\n", "%d: will be delivered anew\n", sequence)
+			m.printf("%d: đã trở lại hộp thư, sẽ được giao lại\n", "%d: is in the inbox again, to be delivered anew\n", sequence)
 		}
 		for _, sequence := range settled.GetDiscarded() {
-			m.printf("%d: đã bỏ\n", "%d: done away with\n", sequence)
+			m.printf("%d: đã bỏ, sẽ không được giao nữa\n", "%d: done away with, will not be delivered again\n", sequence)
 		}
 		for _, sequence := range settled.GetNotDead() {
 			refused = true
-			m.printf("%d: không nằm trong danh sách không giao được\n", "%d: no dead letter\n", sequence)
+			m.printf("%d: không nằm trong danh sách không giao được của hệ thống này\n", "%d: is no dead letter of this node\n", sequence)
 		}
 	}
 	if refused {

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -28,20 +29,56 @@ func TestDeadLettersAreSettledByCommand(t *testing.T) {
 		return lienthong(t, "", append([]string{"node", "dead-letters", "--profile", portal}, more...)...)
 	}
 	wantSaid(t, "list", deadLetters(), 0, "1: deliveries: 1, given up at 20", "+07: không mở được tệp\\u001b[2J\n", "\n2: deliveries: 1, ", "\n3: deliveries: 1, ")
-	wantSaid(t, "status of a dead letter", lienthong(t, "", "node", "status", "--profile", province, "2"), 0, "G22/portal: dead letter: không mở được tệp\\u001b[2J\n")
+	wantSaid(t, "status of a dead letter", lienthong(t, "", "node", "status", "--profile", province, "2"), 0, "G22/portal: dead letter: không mở được tệp\\u001b[2J (deliveries: 1)\n")
 	wantSaid(t, "in Vietnamese", inVietnamese(t, "node", "status", "--profile", province, "2"), 0, "G22/portal: không giao được: không mở được tệp")
-	wantSaid(t, "of another's packet", lienthong(t, "", "node", "status", "--profile", portal, "1"), 1, "packet_not_found")
-	wantSaid(t, "discard", deadLetters("--discard", "2,9"), 1, "2: done away with\n", "9: no dead letter\n")
-	wantSaid(t, "redeliver", deadLetters("--redeliver", "3"), 0, "3: will be delivered anew\n")
+	wantSaid(t, "of a packet that it received", lienthong(t, "", "node", "status", "--profile", portal, "1"), 0, "G22/portal: dead letter: không mở được tệp")
+	wantSaid(t, "discard", deadLetters("--discard", "2,9"), 1, "2: done away with, will not be delivered again\n", "9: is no dead letter of this node\n")
+	wantSaid(t, "redeliver", deadLetters("--redeliver", "3"), 0, "3: is in the inbox again, to be delivered anew\n")
 	if err := h.end(t, syscall.SIGTERM); err != nil {
 		t.Fatalf("the hub ended with %v", err)
 	}
 	startHub(t, data, address, "127.0.0.1:0")
 	wantSaid(t, "status after all", lienthong(t, "", "node", "status", "--profile", province, "2"), 0, "G22/portal: acknowledged\n")
-	wantSaid(t, "the rest", deadLetters("--all"), 0, "1: will be delivered anew\n")
+	wantSaid(t, "the rest", deadLetters("--all"), 0, "1: is in the inbox again, to be delivered anew\n")
 	must(t, "node", "receive", "--profile", portal, "--count", "2", "--dir", filepath.Join(files, "inbox"))
 	wantSaid(t, "in the end", inVietnamese(t, "node", "dead-letters", "--profile", portal), 0, "không có gói tin nào không giao được\n")
 	wantSaid(t, "none to deliver", deadLetters("--all"), 0, "there are no dead letters\n")
+}
+
+// What waits is taken, rejected and acknowledged by commands; its sender sees each of
+// that, and the recipient its own.
+func TestDeliveriesAreSettledByCommand(t *testing.T) {
+	t.Parallel()
+	data, files := filepath.Join(t.TempDir(), "hub"), samplesDir(t)
+	admin := filepath.Join(data, "admin")
+	startHub(t, data, freeAddress(t), "127.0.0.1:0", "--inbox-bytes", "8MiB")
+	province, portal := enrol(t, admin, "H41/motcua", "one-stop"), enrol(t, admin, "G22/portal", "portal")
+	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
+	as := func(profile, command string, args ...string) result {
+		return lienthong(t, "", append([]string{"node", command, "--profile", profile}, args...)...)
+	}
+	wantSaid(t, "pull of nothing", as(portal, "pull"), 0, "nothing waits\n")
+	wantSaid(t, "inbox with nothing", as(portal, "status"), 0, "G22/portal: packets waiting: 0 of at most 8.0 MiB\n")
+	must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml"), filepath.Join(files, "progress.xml"))
+	wantSaid(t, "inbox", as(portal, "status"), 0, "G22/portal: packets waiting: 2, ", " KiB of at most 8.0 MiB; waiting longest: sequence 1, accepted at 20")
+	wantSaid(t, "inbox in Vietnamese", as(portal, "status", "--lang", "vi"), 0, "số gói tin đang chờ: 2", "chờ lâu nhất: số thứ tự 1")
+
+	wantSaid(t, "reject of what is not out", as(portal, "reject", "1", "--reason", "x"), 1, "1: is not out with this node: take it first (lienthong node pull)")
+	inbox := filepath.Join(t.TempDir(), "inbox")
+	wantSaid(t, "pull", as(portal, "pull", "--count", "9", "--dir", inbox), 0, "received sequence 1: dossier from H41/motcua", "taken: 2; yours until ", "lienthong node ack --profile "+portal+" 1 ...")
+	if found, err := filepath.Glob(filepath.Join(inbox, "*.xml")); err != nil || len(found) != 2 {
+		t.Errorf("pulled into %q, %v; want two files", found, err)
+	}
+	wantSaid(t, "reject", as(portal, "reject", "1", "9", "--reason", "kho lưu trữ đang tắt"), 1, "1: rejected, will be delivered again later\n", "9: is not out with this node")
+	for _, profile := range []string{province, portal} {
+		wantSaid(t, "status of what was rejected", as(profile, "status", "1"), 0, "G22/portal: waiting; deliveries so far: 1; rejected the last time: kho lưu trữ đang tắt; goes out again at 20")
+	}
+	wantSaid(t, "ack", as(portal, "ack", "1", "9"), 1, "1: acknowledged\n", "9: does not wait for this node: it was acknowledged before")
+	wantSaid(t, "status of what was acknowledged", as(province, "status", "1"), 0, "G22/portal: acknowledged\n")
+	wantSaid(t, "of nobody's packet", as(portal, "status", "7"), 1, "no packet with sequence 7 was sent by or to this node", "không có gói tin số thứ tự 7")
+	if one := as(portal, "status", "7", "--lang", "en"); strings.Contains(one.stderr, "không có") || one.code != 1 {
+		t.Errorf("with --lang en: %+v; want English alone", one)
+	}
 }
 
 // rejectAll rejects what waits for a node.

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,4 +34,58 @@ func putLarge(ctx context.Context, cmd *cobra.Command, client *nodes.Client, dir
 		return fmt.Errorf("packet %d: %w", p.GetSequence(), err)
 	}
 	return nil
+}
+
+// submitLarge submits a content in pieces. It waits for the hub for so long while that
+// takes nothing: what goes on, if slowly, such as by a quota, may go on.
+func submitLarge(ctx context.Context, client *nodes.Client, env *exchangev1.Envelope, content []byte, patience time.Duration) (*nodes.Accepted, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	size := int64(len(content))
+	idle := time.AfterFunc(patience, func() { end(context.DeadlineExceeded) })
+	defer idle.Stop()
+	read := &watched{content: content, progress: func() { idle.Reset(patience) }}
+	accepted, err := client.SubmitLarge(ctx, env, read, size)
+	if err != nil && context.Cause(ctx) == context.DeadlineExceeded {
+		if furthest := read.uploaded(); furthest > 0 && furthest < size {
+			return nil, &slowError{read: furthest, size: size}
+		}
+	}
+	return accepted, err
+}
+
+// slowError means that the hub has taken a part of an upload, and nothing for a while.
+type slowError struct{ read, size int64 }
+
+// Error implements error.
+func (s *slowError) Error() string { return fmt.Sprintf("%d of %d bytes were taken", s.read, s.size) }
+
+// watched is a content that is watched as it is read: once to sum it up, then as it is
+// uploaded.
+type watched struct {
+	content  []byte
+	progress func()
+
+	mu       sync.Mutex
+	whole    bool // it was read to its end once
+	furthest int64
+}
+
+// ReadAt implements io.ReaderAt.
+func (w *watched) ReadAt(p []byte, at int64) (int, error) {
+	w.progress()
+	n, err := bytes.NewReader(w.content).ReadAt(p, at)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.whole {
+		w.furthest = max(w.furthest, at) // what comes before was handed on
+	}
+	w.whole = w.whole || at+int64(n) >= int64(len(w.content))
+	return n, err //nolint:wrapcheck // io.EOF has to stay what it is
+}
+
+func (w *watched) uploaded() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.furthest
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,14 +28,18 @@ func submitCommand() *cobra.Command {
 		Short: "Submit packets to the hub and check their receipts",
 		Long: `Submits packets in official XML or JSON and prints a line for each. A receipt is
 verified against the hub's ledger key before it is reported. FILE - is standard
-input. Exit code 1 when any packet is refused, or the hub gives no answer.
+input.
 
 What is larger than 8 MiB, or than the hub takes in one piece, is uploaded in pieces;
-after a cut that goes on where it was. --timeout is for the hub's answer: for each MiB
-of the packet there is a second more.
+after a cut that goes on where it was. --timeout is how long to wait for the hub: for its
+answer to one packet, and while it takes nothing of an upload.
 
 A packet's id follows from its content unless --id gives one, so a command that is
-repeated does not submit anything twice.`,
+repeated does not submit anything twice. Where there was no answer, repeat it: what was
+accepted meanwhile gets the same receipt.
+
+Exit codes: 0 all were accepted; 1 one was refused, could not be read, or got no answer;
+2 the command line is wrong.`,
 		Example: `  lienthong node submit --profile motcua dossier.xml
   lienthong node submit --profile motcua --receipts receipts/ out/*.xml`,
 		Args: atLeastOne("a file with a packet, or - for standard input"),
@@ -72,9 +75,10 @@ type submitOptions struct {
 }
 
 func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say speech) (err error) {
-	client, err := nodes.DialProfile(options.profile, nodeConfig())
+	tell := teller{cmd, say, options.profile}
+	client, err := nodes.DialProfile(options.profile, tell.nodeConfig())
 	if err != nil {
-		return explained(err, options.profile)
+		return tell.explained(err)
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	codec, err := packet.NewCodec(packet.Options{ContentBytes: maxFile, TextBytes: maxFile, Shared: true})
@@ -97,12 +101,11 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 		accepted, err := submitOne(cmd, to, env, err, options.timeout)
 		if refusal, isOne := refusalOf(err); isOne {
 			refused = true
-			printRefusal(cmd.OutOrStdout(), file, refusal, say)
+			tell.printRefusal(file, refusal)
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf(say.of("%s: trục chưa trả lời; gói tin có thể đã hoặc chưa được tiếp nhận, hãy gửi lại để biết: %w",
-				"%s: no answer from the hub; it may have been accepted or not, submit it again to find out: %w"), file, explained(err, options.profile))
+			return fmt.Errorf("%s: %s", printable(file), tell.unanswered(err))
 		}
 		printAccepted(cmd.OutOrStdout(), file, accepted.Statement, say)
 		if err := keepReceipt(options.receipts, file, accepted); err != nil {
@@ -128,14 +131,40 @@ func refusalOf(err error) (*faultv1.Refusal, bool) {
 	return refused.Refusal, true
 }
 
+// unanswered says that the hub gave no answer, and what to do. Whether the packet was
+// accepted is not known then.
+func (t teller) unanswered(err error) string {
+	var slow *slowError
+	var refused *nodes.Refused
+	vi, en := "trục không trả lời trong thời hạn", "the hub has not answered in time"
+	switch {
+	case errors.As(err, &slow):
+		vi = fmt.Sprintf("trục mới nhận %d trong %d byte và không nhận thêm; có thể đang chờ hạn mức byte mỗi giây của hệ thống này, hoặc đường truyền chậm. Phần đã nhận được giữ lại", slow.read, slow.size)
+		en = fmt.Sprintf("the hub has taken %d of %d bytes and takes no more for now; it may wait for this node's quota of bytes in a second, or the line is slow. What it has is kept", slow.read, slow.size)
+	case errors.As(err, &refused):
+		vi, en = refused.Refusal.GetMessageVi(), refused.Refusal.GetMessageEn()
+	case !errors.Is(err, context.DeadlineExceeded):
+		vi, en = fmt.Sprintf("%v", err), fmt.Sprintf("%v", err)
+	}
+	return t.say.of("không có trả lời: ", "no answer: ") + t.say.both(t.cmd, vi, en, "\n  ") + t.say.of(
+		"\n  Chưa biết gói tin đã được tiếp nhận hay chưa. Hãy chạy lại đúng lệnh này: mã gói tin không đổi, nên chỉ được tiếp nhận một lần và nhận cùng một biên nhận; --timeout 5m để chờ lâu hơn.",
+		"\n  It is not known whether the packet was accepted. Run the same command again: its id stays the same, so it is accepted once and gets the same receipt; --timeout 5m waits longer.")
+}
+
 // errNotSent means that a file could not be read.
 var errNotSent = errors.New("not sent")
+
+// unsent is why a file could not be read; it is an errNotSent.
+type unsent struct{ error }
+
+// Unwrap returns why, and what kind of error it is.
+func (u unsent) Unwrap() []error { return []error{errNotSent, u.error} }
 
 // envelopeOf reads a file; what is no packet is refused here.
 func envelopeOf(cmd *cobra.Command, codec *packet.Codec, file string, options submitOptions) (*exchangev1.Envelope, error) {
 	content, err := readFile(cmd, file)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNotSent, err)
+		return nil, unsent{err}
 	}
 	typ, format, err := codec.Identify(content)
 	var invalid *packet.InvalidError
@@ -146,7 +175,7 @@ func envelopeOf(cmd *cobra.Command, codec *packet.Codec, file string, options su
 		}}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errNotSent, err)
+		return nil, unsent{err}
 	}
 	env := &exchangev1.Envelope{
 		Id: options.id, Type: typ, Format: format, Content: content,
@@ -163,16 +192,16 @@ func submitOne(cmd *cobra.Command, to *stream, env *exchangev1.Envelope, refused
 		return nil, refused
 	}
 	content := env.GetContent()
-	ctx, cancel := context.WithTimeout(cmd.Context(), timeout+time.Duration(len(content)>>20)*time.Second)
-	defer cancel()
 	if len(content) <= nodes.DefaultLargeBytes {
+		ctx, cancel := context.WithTimeout(cmd.Context(), timeout+time.Duration(len(content)>>20)*time.Second)
+		defer cancel()
 		accepted, err := to.submit(ctx, env)
 		if !tooLargeForAMessage(err) {
 			return accepted, err
 		}
 	}
 	env.Content = nil
-	return to.client.SubmitLarge(ctx, env, bytes.NewReader(content), int64(len(content)))
+	return submitLarge(cmd.Context(), to.client, env, content, timeout)
 }
 
 // tooLargeForAMessage reports whether the hub takes a packet in pieces, if at all.
@@ -193,12 +222,12 @@ func printAccepted(w io.Writer, file string, s *exchangev1.Statement, say speech
 	_ = printFindings(w, file, s.GetWarnings(), say)
 }
 
-// printRefusal prints the hub's word in the language asked for first: who is asked for
-// help may read the other one.
-func printRefusal(w io.Writer, file string, r *faultv1.Refusal, say speech) {
-	fmt.Fprintf(w, say.of("%s: bị từ chối: %s (%s)\n  %s\n", "%s: refused: %s (%s)\n  %s\n"), file, //nolint:errcheck // terminal output
-		printable(say.of(r.GetMessageVi(), r.GetMessageEn())), r.GetReason(), printable(say.of(r.GetMessageEn(), r.GetMessageVi())))
-	_ = printFindings(w, file, r.GetFindings(), say)
+// printRefusal prints the hub's word.
+func (t teller) printRefusal(file string, r *faultv1.Refusal) {
+	w := t.cmd.OutOrStdout()
+	fmt.Fprintf(w, t.say.of("%s: bị từ chối: %s\n", "%s: refused: %s\n"), file, //nolint:errcheck // terminal output
+		t.say.both(t.cmd, printable(withReason(r.GetMessageVi(), r)), printable(withReason(r.GetMessageEn(), r)), "\n  "))
+	_ = printFindings(w, file, r.GetFindings(), t.say)
 }
 
 // keepReceipt writes a receipt together with what it states, for people.

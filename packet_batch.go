@@ -24,20 +24,22 @@ type following interface {
 	tick()
 }
 
+// bounds are in bytes: of the largest packet, and of all that is held at once.
+type bounds struct{ packet, held int64 }
+
 // judgeInOrder does work for every input, as many at a time as there are processors,
 // and tells the outcomes in the order of the inputs. What is held at once is
-// bounded in number and, by the limit of one packet, in size. The first error ends
-// the run and is returned.
-func judgeInOrder(ctx context.Context, inputs []input, limit int64, work func(context.Context, input) (*outcome, error), f following) error {
+// bounded in number and in size. The first error ends the run and is returned.
+func judgeInOrder(ctx context.Context, inputs []input, size bounds, work func(context.Context, input) (*outcome, error), f following) error {
 	workers := runtime.GOMAXPROCS(0)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers + 2) // beside the workers, who hands out and who tells
-	line := &line{places: make(chan place, workers), held: semaphore.NewWeighted(heldPackets * limit)}
+	line := &line{places: make(chan place, workers), held: semaphore.NewWeighted(size.held)}
 	group.Go(func() error { return line.tell(ctx, f) })
 	group.Go(func() error {
 		defer close(line.places)
 		for _, in := range inputs {
-			p, err := line.stand(ctx, in.weight(limit))
+			p, err := line.stand(ctx, in.weight(size.packet))
 			if err != nil {
 				return err
 			}

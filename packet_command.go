@@ -32,9 +32,9 @@ An argument is a file, a directory or -, which is standard input. Directories ar
 searched for *.xml and *.json, sorted by path, however deep: hidden names are left
 out, links are followed, and no directory is read twice. Files are read in
 parallel; what is said comes in the order of the files. A file that cannot be read
-is told and counted, and does not end the run. A packet larger than --content-bytes
-is refused (limit.size) and not read; the files held at once come to at most four
-times as much.
+is told and counted, and does not end the run. A packet larger than --large-bytes is
+refused (limit.size) and not read; the files held at once come to at most that much, or
+four times --content-bytes.
 `
 
 // exitHelp says what every command that reads packets ends with.
@@ -75,13 +75,16 @@ type packetOptions struct {
 	converts                bool // what is read is written again
 	strict                  bool
 	contentBytes            int
+	largeBytes              int // 0: not said
 	from, typ, lang, format string
 }
 
 func (o *packetOptions) declare(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.strict, "strict", false, "refuse packets that can only be read by taking liberties")
-	flags.IntVar(&o.contentBytes, "content-bytes", hub.DefaultContentBytes, "largest packet in bytes, as of a hub (16 MiB)")
+	o.contentBytes = hub.DefaultContentBytes
+	flags.Var(setting[int]{at: &o.contentBytes, bytes: true}, "content-bytes", "largest packet in one piece, as of a hub, e.g. 16MiB (default 16 MiB)")
+	flags.Var(setting[int]{at: &o.largeBytes, bytes: true}, "large-bytes", "largest packet in pieces, as of a hub, e.g. 160MiB (default 160 MiB, or --content-bytes where that is given)")
 	flags.StringVar(&o.from, "from", "", "read as xml, json or binary (Protobuf) only; of directories, only files so named")
 	flags.StringVar(&o.typ, "type", "", "type of the packets: dossier, progress, survey or statistic; told by their content where not given")
 	langFlag(cmd, &o.lang, "language of the messages")
@@ -102,12 +105,31 @@ const (
 	formatJSON = "json"
 )
 
+// most returns the size of the largest packet. Who names that of one piece alone is told
+// of whatever is larger.
+func (o *packetOptions) most() int {
+	switch {
+	case o.largeBytes > 0:
+		return max(o.largeBytes, o.contentBytes)
+	case o.contentBytes == hub.DefaultContentBytes:
+		return hub.DefaultLargeBytes
+	}
+	return o.contentBytes
+}
+
+func (o *packetOptions) bounds() bounds {
+	return bounds{packet: int64(o.most()), held: max(heldPackets*int64(o.contentBytes), int64(o.most()))}
+}
+
 // reader returns what reads packets as the flags say.
 func (o *packetOptions) reader(cmd *cobra.Command) (*packetReader, error) {
 	if o.contentBytes < hub.MinContentBytes || o.contentBytes > hub.MaxContentBytes {
 		return nil, usage("--content-bytes %d: %d to %d are allowed", o.contentBytes, hub.MinContentBytes, hub.MaxContentBytes)
 	}
-	r := &packetReader{stdin: cmd.InOrStdin(), limit: int64(o.contentBytes)}
+	if o.most() > hub.MaxContentBytes {
+		return nil, usage("--large-bytes %d: up to %d are allowed", o.largeBytes, hub.MaxContentBytes)
+	}
+	r := &packetReader{stdin: cmd.InOrStdin(), whole: int64(o.contentBytes), limit: int64(o.most())}
 	var err error
 	if o.from != "" {
 		if r.from, err = formatNamed("--from", o.from); err != nil {
@@ -122,10 +144,15 @@ func (o *packetOptions) reader(cmd *cobra.Command) (*packetReader, error) {
 	if r.from == exchangev1.Format_FORMAT_PROTOBUF && o.typ == "" {
 		return nil, usage("--from binary needs --type: binary Protobuf does not say what packet it is")
 	}
-	r.codec, err = packet.NewCodec(packet.Options{
-		Strict: o.strict, ContentBytes: o.contentBytes, TextBytes: hub.MaxContentBytes, // as a hub: what is within the size may be one text
+	as := packet.Options{
+		Strict: o.strict, ContentBytes: o.most(), TextBytes: hub.MaxContentBytes, // as a hub: what is within the size may be one text
 		Shared: true, // every file is read into bytes of its own
-	})
+	}
+	if r.codec, err = packet.NewCodec(as); err != nil {
+		return nil, err
+	}
+	as.CopiedBytes = o.contentBytes
+	r.large, err = packet.NewCodec(as)
 	return r, err
 }
 
@@ -158,8 +185,10 @@ in English or, with --lang vi or in a Vietnamese environment, in Vietnamese
 (lỗi, cảnh báo); what programs read, --format json, is the same in both.
 
 Packets are read as a hub reads them: liberally, with a warning for each liberty,
-or with --strict not so; and up to 16 MiB, or --content-bytes where the hub that
-they are for has another content_bytes.
+or with --strict not so. What is larger than --content-bytes, 16 MiB, is read as a hub
+reads what is uploaded in pieces, up to --large-bytes, 160 MiB: Base64 has to be written
+plainly there (limit.copied). Name what the hub that they are for has, where that is
+another content_bytes or large_bytes.
 ` + inputHelp + jsonHelp + exitHelp,
 		Example: `  lienthong packet validate statistic.xml
   lienthong packet validate --lang vi --strict outbox/

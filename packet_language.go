@@ -39,6 +39,15 @@ func (s speech) of(vi, en string) string {
 	return en
 }
 
+// both returns a text in the language that --lang asks for. Where it was not given, in
+// both: who is asked for help may read the other one.
+func (s speech) both(cmd *cobra.Command, vi, en, between string) string {
+	if flag := cmd.Flags().Lookup("lang"); flag != nil && flag.Changed || vi == en {
+		return s.of(vi, en)
+	}
+	return s.of(vi, en) + between + s.of(en, vi)
+}
+
 // message returns a finding's text.
 func (s speech) message(f *packetv1.Finding) string { return s.of(f.GetMessageVi(), f.GetMessageEn()) }
 

@@ -59,6 +59,9 @@ func (o *outcome) fail(r result, f *packetv1.Finding) {
 // packetReader reads and judges packets. Many goroutines may use it at once.
 type packetReader struct {
 	codec *packet.Codec
+	// large reads what is larger than whole, as a hub reads what is uploaded in pieces.
+	large *packet.Codec
+	whole int64
 	limit int64 // largest packet in bytes
 	stdin io.Reader
 	from  exchangev1.Format   // unspecified: as the content says
@@ -130,18 +133,26 @@ func (r *packetReader) judge(o *outcome, content []byte) (*packet.Packet, error)
 		o.format = packet.Sniff(content)
 	}
 	if o.typ == packetv1.PacketType_PACKET_TYPE_UNSPECIFIED || o.format == exchangev1.Format_FORMAT_UNSPECIFIED {
-		typ, _, err := r.codec.Identify(content)
+		typ, _, err := r.reads(content).Identify(content)
 		if err != nil {
 			return nil, err
 		}
 		o.typ = typ
 	}
-	read, err := r.codec.Decode(o.typ, o.format, content)
+	read, err := r.reads(content).Decode(o.typ, o.format, content)
 	if is := packet.Sniff(content); err != nil && is != exchangev1.Format_FORMAT_UNSPECIFIED && is != o.format &&
 		o.format != exchangev1.Format_FORMAT_PROTOBUF {
 		return nil, &packet.InvalidError{Findings: []*packetv1.Finding{otherFormat(is, o.format)}}
 	}
 	return read, err
+}
+
+// reads returns what reads a content of this size.
+func (r *packetReader) reads(content []byte) *packet.Codec {
+	if int64(len(content)) > r.whole {
+		return r.large
+	}
+	return r.codec
 }
 
 // otherFormat is the finding of a text that is not in the format it is to be read as.

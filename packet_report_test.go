@@ -45,7 +45,7 @@ func TestPacketsMayBeAsLargeAsOfAHub(t *testing.T) {
 	sized := func(size int) string { return survey + strings.Repeat("\n", size-len(survey)) }
 	dir := t.TempDir()
 	lay(t, dir, map[string]string{"fits.xml": sized(16 << 20), "more.xml": sized(16<<20 + 1), "small.xml": sized(2048)})
-	got := lienthong(t, sized(16<<20+10), "packet", "validate", "--format", "json",
+	got := lienthong(t, sized(16<<20+10), "packet", "validate", "--format", "json", "--large-bytes", "16MiB",
 		filepath.Join(dir, "fits.xml"), filepath.Join(dir, "more.xml"), "-")
 	files, _ := toldIn(t, got.stdout)
 	for i, want := range []struct {

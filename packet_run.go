@@ -19,7 +19,7 @@ type packetRun struct {
 	reporter reporter
 	progress *progress
 	content  io.Writer // of conversions that are not for files
-	limit    int64     // largest packet in bytes
+	size     bounds
 	settle   func(*outcome)
 	tally    tally
 	quiet    bool // nothing to sum up
@@ -40,7 +40,7 @@ func newPacketRun(cmd *cobra.Command, options packetOptions, to reportsTo) (*pac
 		return nil, err
 	}
 	return &packetRun{
-		reporter: r, progress: bar, content: bar.above(cmd.OutOrStdout()), limit: int64(options.contentBytes), settle: func(*outcome) {},
+		reporter: r, progress: bar, content: bar.above(cmd.OutOrStdout()), size: options.bounds(), settle: func(*outcome) {},
 	}, nil
 }
 
@@ -48,8 +48,8 @@ func newPacketRun(cmd *cobra.Command, options packetOptions, to reportsTo) (*pac
 // all has been said.
 func (r *packetRun) over(ctx context.Context, inputs []input, work func(context.Context, input) (*outcome, error)) error {
 	started := time.Now()
-	r.progress.start(inputs, r.limit)
-	err := judgeInOrder(ctx, inputs, r.limit, work, r)
+	r.progress.start(inputs, r.size.packet)
+	err := judgeInOrder(ctx, inputs, r.size, work, r)
 	r.progress.hide()
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", errIncomplete, err)

@@ -37,7 +37,8 @@ func (s *stream) submit(ctx context.Context, env *exchangev1.Envelope) (*nodes.A
 	case result := <-s.results:
 		return result.Accepted, result.Err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for the result: %w", context.Cause(ctx))
+		_, err := s.client.Inbox(ctx) // which has ended: only to have it said why there was no answer
+		return nil, fmt.Errorf("wait for the result: %w", err)
 	}
 }
 

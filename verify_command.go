@@ -37,7 +37,8 @@ gives them. The key comes from a node's profile, or from a file with verifier ke
 a line: the hub keeps its own as ledger.pub in its data directory.
 
 With --checkpoint, each receipt has to be in the ledger under that checkpoint, such as
-an auditor keeps. Exit code 1 when any receipt does not hold.`,
+an auditor keeps. Of one that is newer than the checkpoint, that is said: it may hold all
+the same. Exit code 1 when any receipt does not hold, or is not under the checkpoint.`,
 		Example: `  lienthong verify receipts/*.json --profile motcua
   lienthong verify receipts/*.json --key ledger.pub --checkpoint hub.checkpoint
   lienthong verify receipts/1-dossier.xml.receipt.json --key ledger.pub --content dossier.xml`,
@@ -65,11 +66,11 @@ an auditor keeps. Exit code 1 when any receipt does not hold.`,
 	return cmd
 }
 
-func verifierOf(keyFile, profile string) (*receipt.Verifier, error) {
-	if profile != "" {
+func verifierOf(tell teller, keyFile string) (*receipt.Verifier, error) {
+	if profile := tell.profile; profile != "" {
 		hub, _, err := certs.LoadProfile(profile, nil)
 		if err != nil {
-			return nil, explained(err, profile)
+			return nil, tell.explained(err)
 		}
 		verifier, err := receipt.NewVerifier(hub.LedgerKey)
 		if err != nil {
@@ -106,7 +107,7 @@ func newReceiptChecker(cmd *cobra.Command, options verifyOptions) (*receiptCheck
 	if err != nil {
 		return nil, err
 	}
-	verifier, err := verifierOf(options.keyFile, options.profile)
+	verifier, err := verifierOf(teller{cmd, say, options.profile}, options.keyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +131,15 @@ func (v *receiptChecker) files(files []string) error {
 		if errors.Is(err, errNotRead) {
 			return err
 		}
-		if err != nil {
+		var beyond beyondError
+		switch {
+		case errors.As(err, &beyond):
+			refused = true
+			line = file + ": " + beyond.Error()
+		case err != nil:
 			refused = true
 			line = fmt.Sprintf(v.say.of("%s: không hợp lệ: %v", "%s: does not hold: %v"), file, err)
-		} else {
+		default:
 			line = fmt.Sprintf(v.say.of("%s: hợp lệ: %s; chứng minh bằng %s", "%s: holds: %s; proven by %s"), file, v.stated(proven.Statement), v.proof(proven))
 		}
 		if _, err := fmt.Fprintln(v.cmd.OutOrStdout(), line); err != nil {
@@ -198,6 +204,21 @@ func (v *receiptChecker) file(file string) (receipt.Proven, error) {
 	return proven, receipt.MatchesContent(proven.Statement, sent)
 }
 
+// beyondError says that a receipt holds, and is newer than the checkpoint it was to be
+// under.
+type beyondError string
+
+// Error implements error.
+func (b beyondError) Error() string { return string(b) }
+
+// beyond says so of a receipt, and what brings the checkpoint forward.
+func beyond(say speech, sequence uint64, under receipt.Checkpoint, underFile, file string) error {
+	return beyondError(fmt.Sprintf(say.of(
+		"biên nhận hợp lệ, nhưng mới hơn điểm kiểm tra trong %[2]s: số thứ tự %[1]d, điểm kiểm tra có %[3]d mục\n  Tiếp theo: lienthong ledger consistency --from %[2]s --out %[2]s\n             lienthong ledger receipt %[4]s --checkpoint %[2]s",
+		"the receipt holds, but is newer than the checkpoint in %[2]s: it is of sequence %[1]d, the checkpoint covers %[3]d\n  Next: lienthong ledger consistency --from %[2]s --out %[2]s\n        lienthong ledger receipt %[4]s --checkpoint %[2]s"),
+		sequence, underFile, under.Size, file))
+}
+
 // readReceipt reads a receipt as it is kept: as an answer with its statement in clear,
 // or by itself.
 func readReceipt(cmd *cobra.Command, file string) (*exchangev1.GetReceiptResponse, error) {
@@ -223,8 +244,7 @@ func (v *receiptChecker) checkUnder(file string, proven receipt.Proven) error {
 	case proven.Statement.GetHub() != v.under.Hub:
 		return fmt.Errorf("%w: the receipt is of hub %q, the checkpoint in %s of %q", receipt.ErrContradiction, proven.Statement.GetHub(), v.underFile, v.under.Hub)
 	case proven.Statement.GetSequence() > v.under.Size:
-		return fmt.Errorf(v.say.of("số thứ tự %d nằm ngoài điểm kiểm tra trong %s, vốn có %d mục", "sequence %d is beyond the checkpoint in %s, which covers %d"),
-			proven.Statement.GetSequence(), v.underFile, v.under.Size)
+		return beyond(v.say, proven.Statement.GetSequence(), *v.under, v.underFile, file)
 	case proven.Checkpoint == nil || proven.Checkpoint.Size != v.under.Size:
 		return fmt.Errorf(v.say.of("chưa được chứng minh theo điểm kiểm tra trong %s; hãy lấy bằng chứng: lienthong ledger receipt %s --checkpoint %[1]s",
 			"not proven under the checkpoint in %s; fetch the proof: lienthong ledger receipt %s --checkpoint %[1]s"), v.underFile, file)

@@ -203,7 +203,9 @@ func (b *backup) copyAll(ctx context.Context) error {
 		func() error { return c.tree(ledgerDir, func(name string) bool { return !isHashes(name) }) },
 		func() error { return b.copyJournal(ctx) },
 		// What is accepted moves from the one directory to the other, which is read after it.
-		func() error { return c.tree(uploadsDir(), func(string) bool { return false }) },
+		// An upload that lacks a part was not of an accepted packet when the journal was
+		// copied; of one that is complete, the journal alone knows.
+		func() error { return c.tree(uploadsDir(), b.isUnfinished) },
 		func() error { return c.tree(".", func(name string) bool { return !b.isData(name) }) },
 	} {
 		if err := step(); err != nil {
@@ -214,6 +216,13 @@ func (b *backup) copyAll(ctx context.Context) error {
 }
 
 func uploadsDir() string { return filepath.Join(blobsDir, blobs.UploadsDir) }
+
+// isUnfinished says whether an upload has not come to its end. One about which that
+// cannot be told is copied.
+func (b *backup) isUnfinished(path string) bool {
+	unfinished, err := blobs.Unfinished(filepath.Join(b.from, path))
+	return err == nil && unfinished
+}
 
 func isHashes(name string) bool { return strings.HasPrefix(filepath.Base(name), "hashes-") }
 

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -261,5 +262,60 @@ func TestBackupRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(full, "precious")); err != nil {
 		t.Error(err)
+	}
+}
+
+// cutShort is a content that can be read once, and then not to its end.
+type cutShort struct {
+	content []byte
+	whole   atomic.Bool
+}
+
+func (c *cutShort) ReadAt(p []byte, at int64) (int, error) {
+	if c.whole.Load() && at > int64(len(c.content))/2 {
+		return 0, errors.New("cut short")
+	}
+	n, err := bytes.NewReader(c.content).ReadAt(p, at)
+	if at+int64(n) == int64(len(c.content)) {
+		c.whole.Store(true)
+	}
+	return n, err
+}
+
+// What is only a part of an upload is not in a backup; what a packet needs is, wherever
+// the hub keeps it.
+func TestBackupLeavesUnfinishedUploadsOut(t *testing.T) {
+	t.Parallel()
+	h := hubtest.Start(t)
+	province := join(t, h, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	join(t, h, "G22/portal", registryv1.NodeKind_NODE_KIND_PORTAL)
+	h.Grant("H41", "G22/portal")
+	env, content := largeDossier(t, 20<<20)
+	if _, err := province.SubmitLarge(t.Context(), env, &cutShort{content: content}, int64(len(content))); err == nil {
+		t.Fatal("half a content was accepted")
+	}
+	backedUp := func() []string {
+		t.Helper()
+		to := filepath.Join(t.TempDir(), "backup")
+		if _, err := hub.MakeBackup(t.Context(), h.DataDir, to, time.Now); err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(to, "blobs", "*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	if kept, err := filepath.Glob(filepath.Join(h.DataDir, "blobs", "uploads", "*")); err != nil || len(kept) != 1 {
+		t.Fatalf("the hub has %q, %v; want one upload", kept, err)
+	}
+	if files := backedUp(); len(files) > 0 {
+		t.Errorf("half an upload is in the backup: %q", files)
+	}
+	if _, err := province.SubmitLarge(t.Context(), env, bytes.NewReader(content), int64(len(content))); err != nil {
+		t.Fatal(err)
+	}
+	if files := backedUp(); len(files) != 1 {
+		t.Errorf("the backup has %q; want the one content that was accepted", files)
 	}
 }

@@ -140,7 +140,10 @@ func TestCheckFindsDamage(t *testing.T) {
 		"the index of another hub":  {exchange("store/index"), []pebblestore.Rule{pebblestore.RuleIndexDiffers}, []pebblestore.Rule{pebblestore.RuleIndexDiffers}},
 		"the store of another hub":  {exchange("store"), []pebblestore.Rule{hub.RuleDiverged, hub.RuleSignature}, nil},
 		"the ledger of another hub": {exchange("ledger"), []pebblestore.Rule{hub.RuleCheckpoint}, []pebblestore.Rule{hub.RuleCheckpoint}},
-		"the ledger lost":           {lose("ledger"), nil, nil},
+		"the ledger lost":           {lose("ledger"), []pebblestore.Rule{hub.RuleLedger}, []pebblestore.Rule{hub.RuleLedger}},
+		"the authority lost":        {lose("ca"), []pebblestore.Rule{hub.RuleAuthority}, []pebblestore.Rule{hub.RuleAuthority}},
+		"the issuing key lost":      {lose("ca/issuing.key"), []pebblestore.Rule{hub.RuleAuthority}, []pebblestore.Rule{hub.RuleAuthority}},
+		"the authority damaged":     {flip("ca/issuing.crt", 200), []pebblestore.Rule{hub.RuleAuthority}, []pebblestore.Rule{hub.RuleAuthority}},
 		"a hash of the ledger":      {flip("ledger/hashes-00", 70), []pebblestore.Rule{hub.RuleHashes}, nil},
 		"the last checkpoint":       {flip("ledger/checkpoint", 20), []pebblestore.Rule{hub.RuleCheckpoint}, []pebblestore.Rule{hub.RuleCheckpoint}},
 		"the ledger key lost":       {lose("ledger.key"), []pebblestore.Rule{hub.RuleKey}, []pebblestore.Rule{hub.RuleKey}},
@@ -151,8 +154,10 @@ func TestCheckFindsDamage(t *testing.T) {
 			if err := os.CopyFS(dir, os.DirFS(sound)); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Chmod(filepath.Join(dir, "ledger.key"), 0o600); err != nil { // which CopyFS does not keep
-				t.Fatal(err)
+			for _, key := range []string{"ledger.key", "ca/root.key", "ca/issuing.key"} {
+				if err := os.Chmod(filepath.Join(dir, key), 0o600); err != nil { // which CopyFS does not keep
+					t.Fatal(err)
+				}
 			}
 			tc.damage(t, dir)
 			for quick, want := range map[bool][]pebblestore.Rule{false: tc.want, true: tc.quick} {
@@ -174,4 +179,45 @@ func TestCheckOfNoHub(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%v; want fs.ErrNotExist", err)
 	}
+}
+
+// A quick check, too, sees that the contents of large packets are there as a whole; one
+// that is not quick counts what it has read of them.
+func TestCheckOfLargeContents(t *testing.T) {
+	t.Parallel()
+	h, _, _, content := withLarge(t)
+	h.Stop()
+	checked, found := checkOf(t, h.DataDir, false)
+	if len(problems(found)) > 0 || checked.Bytes < int64(len(content)) {
+		t.Errorf("%+v, %+v; want no finding, and at least the %d bytes of the large content", checked, found, len(content))
+	}
+	if checked, found = checkOf(t, h.DataDir, true); len(problems(found)) > 0 || checked.Bytes > int64(len(content)) {
+		t.Errorf("quick: %+v, %+v; want no finding, and none of the bytes of the large content", checked, found)
+	}
+	files, err := filepath.Glob(filepath.Join(h.DataDir, "blobs", "*", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%q, %v; want the one file with the content", files, err)
+	}
+	if err := os.Truncate(files[0], int64(len(content))); err != nil {
+		t.Fatal(err)
+	}
+	want := []pebblestore.Rule{hub.RuleLarge}
+	for _, quick := range []bool{false, true} {
+		if _, found := checkOf(t, h.DataDir, quick); !slices.Equal(rulesOf(problems(found)), want) {
+			t.Errorf("quick %t, of a content cut short: %+v; want %v", quick, found, want)
+		}
+	}
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
+	}
+	for _, quick := range []bool{false, true} {
+		if _, found := checkOf(t, h.DataDir, quick); !slices.Equal(rulesOf(problems(found)), want) {
+			t.Errorf("quick %t, of a content that is lost: %+v; want %v", quick, found, want)
+		}
+	}
+}
+
+// problems are findings that are no notices.
+func problems(found []hub.Finding) []hub.Finding {
+	return slices.DeleteFunc(found, func(f hub.Finding) bool { return f.Notice })
 }

@@ -1,18 +1,14 @@
 package hub
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
 	"slices"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"github.com/lienthong/lienthong/hub/exchange"
 	"github.com/lienthong/lienthong/hub/rpc"
@@ -132,12 +128,8 @@ func ReadConfig(path string, over Config) (Config, error) {
 		return over, fmt.Errorf("config: %w", err)
 	}
 	read := over
-	decoder := yaml.NewDecoder(bytes.NewReader(content), yaml.DisallowUnknownField())
-	switch err := decoder.Decode(&read); {
-	case errors.Is(err, io.EOF): // nothing but comments
-		return over, nil
-	case err != nil:
-		return over, fmt.Errorf("config %s: %w", path, err)
+	if err := readYAML(content, &read); err != nil {
+		return over, fmt.Errorf("config %s, %w", path, err)
 	}
 	return read, nil
 }

@@ -1,6 +1,8 @@
 package hub_test
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -29,11 +31,11 @@ func TestConfigFile(t *testing.T) {
 			want: func(c hub.Config) bool {
 				return c.PacketsPerSecond == 500 && c.BytesPerSecond == 2_000_000 && c.InboxBytes == 100_000_000_000 && c.HandshakesPerSecond == 50
 			}},
-		{name: "how long packets are kept", file: "retention:\n  dossier: {keep: 1825d}\n  progress: {keep: 36h, bytes: 500GiB}\n  survey: {bytes: 1.5GB}\n  statistic: {bytes: 2000000}\n",
+		{name: "how long packets are kept", file: "retention:\n  dossier: {keep: 1825d}\n  progress: {keep: 36h, bytes: 500GiB}\n  survey: {bytes: 1536MiB}\n  statistic: {bytes: 2000000}\n",
 			want: func(c hub.Config) bool {
 				return maps.Equal(c.Retention, hub.Retention{
 					"dossier": {For: hub.Period(1825 * 24 * time.Hour)}, "progress": {For: hub.Period(36 * time.Hour), Bytes: 500 << 30},
-					"survey": {Bytes: 1_500_000_000}, "statistic": {Bytes: 2_000_000},
+					"survey": {Bytes: 1536 << 20}, "statistic": {Bytes: 2_000_000},
 				})
 			}},
 		{name: "a time that is none", file: "retention: {dossier: {keep: five years}}\n", wantError: "1825d"},
@@ -42,6 +44,24 @@ func TestConfigFile(t *testing.T) {
 		{name: "a time below nothing", file: "retention: {dossier: {keep: -1d}}\n", wantError: "36500d"},
 		{name: "a size that is none", file: "retention: {dossier: {bytes: much}}\n", wantError: "GiB"},
 		{name: "a bound of retention that is none", file: "retention: {dossier: {kept: 1d}}\n", wantError: "kept"},
+		{name: "bytes with their unit", file: "content_bytes: 4MiB\nlarge_bytes: 2097152\nbytes_per_second: 500KiB # a slow line\ninbox_bytes: \"2TiB\"\n",
+			want: func(c hub.Config) bool {
+				return c.ContentBytes == 4<<20 && c.LargeBytes == 2<<20 && c.BytesPerSecond == 500<<10 && c.InboxBytes == 2<<40
+			}},
+		{name: "times in days", file: "checkpoint_interval: 2d\n", want: func(c hub.Config) bool { return c.CheckpointInterval == 48*time.Hour }},
+		{name: "no limit is 0", file: "packets_per_second: 0\nbytes_per_second: 0\n", want: func(c hub.Config) bool { return c.PacketsPerSecond+c.BytesPerSecond == 0 }},
+		{name: "0 is not the default", file: "# sizes\ndata: x\ncontent_bytes: 0\n", wantError: `hub.yaml, line 3: content_bytes "0": a number of bytes, such as 16777216, 500KiB, 16MiB or 64GiB, from 1 on is expected`},
+		{name: "nor of attempts", file: "delivery_attempts: 0\n", wantError: `hub.yaml, line 1: delivery_attempts "0": a whole number from 1 on is expected`},
+		{name: "nor of times", file: "checkpoint_interval: 0s\n", wantError: `line 1: checkpoint_interval "0s": a time with its unit`},
+		{name: "a unit that is none", file: "inbox_bytes: 64GB\n", wantError: `line 1: inbox_bytes "64GB": a number of bytes`},
+		{name: "packets have no unit", file: "packets_per_second: 5KiB\n", wantError: `line 1: packets_per_second "5KiB": a whole number from 1 on is expected, or 0 for no limit`},
+		{name: "more than there is", file: "content_bytes: 99999999999TiB\n", wantError: "line 1: content_bytes"},
+		{name: "a switch that is none", file: "strict: perhaps\n", wantError: `line 1: strict "perhaps": true or false is expected`},
+		{name: "hosts are a list", file: "data: x\nhosts: {a: b}\n", wantError: `line 2: hosts`},
+		{name: "no mapping", file: "- data\n", wantError: "hub.yaml, line 1: lines of key: value are expected"},
+		{name: "no YAML", file: "data: [x\n", wantError: "hub.yaml, line 1: "},
+		{name: "a key twice", file: "data: x\ndata: y\n", wantError: "hub.yaml, line 2: "},
+		{name: "what keys there are", file: "datum: x\n", wantError: `line 1: "datum" is not a setting; there are data, name, grpc`},
 		{name: "a quota below nothing is an error", file: "packets_per_second: -1\n", wantError: "packets_per_second"},
 		{name: "an empty file changes nothing", file: "", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
 		{name: "so does one with comments only", file: "# nothing here\n", want: func(c hub.Config) bool { return c.HTTP == hub.DefaultHTTP }},
@@ -102,6 +122,9 @@ func TestNewRefuses(t *testing.T) {
 			h, err := hub.New(t.Context(), cfg)
 			if err == nil {
 				t.Fatalf("a hub started; closing it: %v", h.Close())
+			}
+			if _, err := os.Stat(cfg.DataDir); tc.wantError == "http address" && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a hub that could not listen has left a data directory behind: %v", err)
 			}
 			if !strings.Contains(err.Error(), tc.wantError) {
 				t.Errorf("error is %q, want one that says %q", err, tc.wantError)

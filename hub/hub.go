@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -75,9 +76,17 @@ func New(ctx context.Context, cfg Config) (*Hub, error) {
 	if h.kept, err = cfg.Retention.kinds(); err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
-	for _, step := range []func(context.Context) error{
+	steps := []func(context.Context) error{
 		h.openData, h.openLedger, h.listen, h.openRegistry, h.wireServices, h.wireHTTP, h.ensureAdministrator,
-	} {
+	}
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, storeDir)); errors.Is(err, fs.ErrNotExist) {
+		// A first start that cannot listen makes nothing. Later ones listen once they can
+		// serve, which may take a while.
+		steps = []func(context.Context) error{
+			h.listen, h.openData, h.openLedger, h.openRegistry, h.wireServices, h.wireHTTP, h.ensureAdministrator,
+		}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("hub: %w", err), h.Close())
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
+	"github.com/lienthong/lienthong/hub/admin"
 	"github.com/lienthong/lienthong/hub/store"
 )
 
@@ -48,17 +49,9 @@ const maxDays = 36500
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (p *Period) UnmarshalText(text []byte) error {
-	if days, inDays := strings.CutSuffix(string(text), "d"); inDays {
-		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || n < 0 || n > maxDays || math.IsNaN(n) {
-			return fmt.Errorf("%q: 0d to %dd are allowed", text, maxDays)
-		}
-		*p = Period(n * 24 * float64(time.Hour))
-		return nil
-	}
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q: days, as 1825d, or hours, as 36h, are expected", text)
+	d, err := ParseDuration(string(text))
+	if err != nil || d < 0 || d > maxDays*24*time.Hour {
+		return fmt.Errorf("%q: days, as 1825d, at most %dd, or hours, as 36h, are expected", text, maxDays)
 	}
 	*p = Period(d)
 	return nil
@@ -72,28 +65,17 @@ func (p Period) String() string {
 	return time.Duration(p).String()
 }
 
-// Size is a number of bytes, written as 500GiB, 20GB or plainly.
+// Size is a number of bytes, written as 500GiB or plainly.
 type Size int64
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *Size) UnmarshalText(text []byte) error {
-	units := []struct {
-		name  string
-		bytes float64
-	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"", 1}}
-	for _, unit := range units {
-		number, is := strings.CutSuffix(string(text), unit.name)
-		if !is {
-			continue
-		}
-		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if size := n * unit.bytes; err == nil && size >= 0 && size < 1<<62 {
-			*s = Size(size)
-			return nil
-		}
-		break
+	bytes, err := admin.ParseBytes(string(text))
+	if err != nil || bytes > math.MaxInt64 {
+		return fmt.Errorf("%q: a number of bytes, such as 16777216, 500KiB, 16MiB or 64GiB, is expected", text)
 	}
-	return fmt.Errorf("%q: a number of bytes, with kB, MB, GB, TB, KiB, MiB, GiB or TiB, is expected", text)
+	*s = Size(bytes)
+	return nil
 }
 
 // kinds returns the bounds as the store takes them, or what is wrong with them.

@@ -81,7 +81,7 @@ func (h *Hub) wireServices(context.Context) error {
 		lookupv1.RegisterLookupServiceServer(s, asks)
 		viewv1.RegisterViewServiceServer(s, h.views)
 		ledgerv1.RegisterLedgerServiceServer(s, ledger.NewService(h.log))
-		registryv1.RegisterRegistryServiceServer(s, admin.NewRegistryService(h.registry, callerName, h.cfg.Logger))
+		registryv1.RegisterRegistryServiceServer(s, admin.NewRegistryService(h.registry, h.waiting, callerName, h.cfg.Logger))
 		enrolmentv1.RegisterEnrolmentServiceServer(s, admin.NewEnrolmentService(h.registry, h.cfg.Logger))
 		healthv1.RegisterHealthServer(s, health.NewServer())
 	})
@@ -163,6 +163,15 @@ func (h *Hub) showAccepted(accepted []exchange.Accepted) {
 		shown[i] = views.Accepted(a)
 	}
 	h.views.Offer(shown)
+}
+
+// waiting tells administrators what waits for a node.
+func (h *Hub) waiting(ctx context.Context, node string) (*registryv1.Waiting, error) {
+	backlog, err := h.store.Backlog(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	return &registryv1.Waiting{Deliveries: uint64(max(backlog.Deliveries, 0)), Bytes: uint64(max(backlog.Bytes, 0))}, nil
 }
 
 func callerName(ctx context.Context) (string, bool) {

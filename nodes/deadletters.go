@@ -33,9 +33,15 @@ func (c *Client) Discard(ctx context.Context, sequences ...uint64) (*exchangev1.
 	return call(ctx, c, c.exchange.SettleDeadLetters, &exchangev1.SettleDeadLettersRequest{Discard: sequences})
 }
 
-// DeliveryStatus tells how far a packet that this node sent has got with each of its
-// recipients, in the order of the receipt. The error is a *Refused.
+// DeliveryStatus tells how far a packet has got: of one that this node sent, with each
+// of its recipients, in the order of the receipt; of one that it received, with itself.
+// The error is a *Refused.
 func (c *Client) DeliveryStatus(ctx context.Context, sequence uint64) ([]*exchangev1.DeliveryStatus, error) {
 	resp, err := call(ctx, c, c.exchange.GetDeliveryStatus, &exchangev1.GetDeliveryStatusRequest{Sequence: sequence})
 	return resp.GetDeliveries(), err
+}
+
+// Inbox tells what waits for this node. The error is a *Refused.
+func (c *Client) Inbox(ctx context.Context) (*exchangev1.GetInboxResponse, error) {
+	return call(ctx, c, c.exchange.GetInbox, &exchangev1.GetInboxRequest{})
 }

@@ -7,6 +7,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"google.golang.org/grpc"
@@ -57,7 +60,8 @@ type Joined struct {
 // the token's node, that the pinned root vouches for.
 //
 // After an interruption, Join with the same token and dir does it again: the key
-// is used again, and the hub gives the same key the same certificate. Errors:
+// is used again, and the hub gives the same key the same certificate. What the hub
+// refuses for good leaves nothing behind. Errors:
 // ErrToken, ErrTokenExpired, ErrProfile, ErrUnreachable, ErrHub, ErrAnswer, *Refused, those of
 // certs.KeyAndCSRIn, and what ctx ended with.
 func Join(ctx context.Context, token, dir string, opts JoinOptions) (Joined, error) {
@@ -81,11 +85,46 @@ func Join(ctx context.Context, token, dir string, opts JoinOptions) (Joined, err
 	if err := checkProfile(dir, parsed); err != nil {
 		return Joined{}, fmt.Errorf("join: %w", err)
 	}
+	undo := remember(dir)
 	joined, err := j.join(ctx, dir)
 	if err != nil {
+		if forGood(err) {
+			undo()
+		}
 		return Joined{}, fmt.Errorf("join %s at %s: %w", parsed.GetNode(), j.hub.Address, err)
 	}
 	return joined, nil
+}
+
+// remember returns what removes a key that comes into dir from here on, and dir itself
+// where it is not there yet. Where that fails, what is left does no harm.
+func remember(dir string) (undo func()) {
+	_, noDir := os.Lstat(dir)
+	path := filepath.Join(dir, certs.KeyFile)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return func() {}
+	}
+	return func() {
+		_ = os.Remove(path)
+		if errors.Is(noDir, fs.ErrNotExist) {
+			_ = os.Remove(dir) // unless there is something in it
+		}
+	}
+}
+
+// forGood reports whether the hub has refused the token: to try again with the same key
+// will not help, as it may after a cut.
+func forGood(err error) bool {
+	refused, isOne := errors.AsType[*Refused](err)
+	if !isOne {
+		return false
+	}
+	switch refused.Code() {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.NotFound, codes.FailedPrecondition, codes.Unauthenticated, codes.AlreadyExists:
+		return refused.cause == nil
+	default:
+		return false
+	}
 }
 
 // checkProfile keeps a profile from being overwritten by that of another node, or

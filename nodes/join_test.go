@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -244,8 +246,25 @@ func TestJoinSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 	var refused *nodes.Refused
-	if _, err := nodes.Join(t.Context(), h.token(t, nil), t.TempDir(), nodes.JoinOptions{}); !errors.As(err, &refused) || refused.Reason() != "token_used" {
+	dir := filepath.Join(t.TempDir(), "profile")
+	if _, err := nodes.Join(t.Context(), h.token(t, nil), dir, nodes.JoinOptions{}); !errors.As(err, &refused) || refused.Reason() != "token_used" {
 		t.Errorf("used token: %v; want token_used", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a join that was refused has left its directory behind: %v", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := certs.KeyAndCSRIn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nodes.Join(t.Context(), h.token(t, nil), dir, nodes.JoinOptions{}); !errors.As(err, &refused) {
+		t.Errorf("used token, with a key of before: %v; want a refusal", err)
+	}
+	if again, _, err := certs.KeyAndCSRIn(dir); err != nil || !reflect.DeepEqual(again.Public(), key.Public()) {
+		t.Errorf("a key that was there before the join is another now: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -53,14 +54,18 @@ type Registry interface {
 type RegistryService struct {
 	registryv1.UnimplementedRegistryServiceServer
 	registry Registry
+	waiting  WaitingFunc
 	changes  changes
 	updates  sync.Mutex // of nodes: what is logged as before is what was there
 }
 
+// WaitingFunc tells what waits for a node.
+type WaitingFunc func(ctx context.Context, node string) (*registryv1.Waiting, error)
+
 // NewRegistryService returns the service. Caller says who makes a call, as
 // authenticated; it stands in the log.
-func NewRegistryService(registry Registry, caller func(context.Context) (string, bool), logger *slog.Logger) *RegistryService {
-	return &RegistryService{registry: registry, changes: changes{caller, logger}}
+func NewRegistryService(registry Registry, waiting WaitingFunc, caller func(context.Context) (string, bool), logger *slog.Logger) *RegistryService {
+	return &RegistryService{registry: registry, waiting: waiting, changes: changes{caller, logger}}
 }
 
 // PutOrganisations implements RegistryService.
@@ -133,7 +138,18 @@ func quotaAttr(name string, quota *registryv1.Quota) slog.Attr {
 
 // ListNodes implements RegistryService.
 func (s *RegistryService) ListNodes(ctx context.Context, req *registryv1.ListNodesRequest) (*registryv1.ListNodesResponse, error) {
-	return s.registry.ListNodes(ctx, req)
+	answer, err := s.registry.ListNodes(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range answer.GetNodes() {
+		waiting, err := s.waiting(ctx, node.GetId())
+		if err != nil {
+			return nil, fmt.Errorf("what waits for %s: %w", node.GetId(), err)
+		}
+		answer.Waiting = append(answer.Waiting, waiting)
+	}
+	return answer, nil
 }
 
 // SetNodeState implements RegistryService.

@@ -141,6 +141,10 @@ func valuesOf(typ string) string {
 		return `a whole number from 1 on, or "hub", is`
 	case sizeType:
 		return `a number of bytes from 1 on, such as 20971520, 500KiB, 20MiB or 64GiB, or "hub", is`
+	case SettingType:
+		return "a whole number from 1 on is"
+	case BytesType:
+		return "a number of bytes from 1 on, such as 16777216, 500KiB, 16MiB or 64GiB, is"
 	case "duration":
 		return "a time with its unit, e.g. 30s or 2m, is"
 	}

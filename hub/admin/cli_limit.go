@@ -25,15 +25,15 @@ func (l *limit) Set(text string) error {
 		l.value = 0
 		return nil
 	}
-	digits, factor := text, uint64(1)
+	read := func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) }
 	if l.sized {
-		digits, factor = cutUnit(text)
+		read = ParseBytes
 	}
-	number, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || number == 0 || number > math.MaxUint64/factor {
+	number, err := read(text)
+	if err != nil || number == 0 {
 		return errors.New("not a limit") // FlagError says what is
 	}
-	l.value = number * factor
+	l.value = number
 	return nil
 }
 
@@ -49,6 +49,10 @@ func (l *limit) String() string {
 const (
 	limitType = "limit"
 	sizeType  = "size"
+	// SettingType and BytesType are of flags elsewhere: numbers from 1 on, of bytes with
+	// a unit or without.
+	SettingType = "number"
+	BytesType   = "bytes"
 )
 
 // Type implements pflag.Value.
@@ -61,6 +65,16 @@ func (l *limit) Type() string {
 
 // units of bytes, each 1024 times the one before.
 func units() []string { return []string{"KiB", "MiB", "GiB", "TiB"} }
+
+// ParseBytes reads a number of bytes, with a unit or without: 20971520, 500KiB, 64GiB.
+func ParseBytes(text string) (uint64, error) {
+	digits, factor := cutUnit(text)
+	number, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || number > math.MaxUint64/factor {
+		return 0, fmt.Errorf("%q is no number of bytes", text)
+	}
+	return number * factor, nil
+}
 
 func cutUnit(text string) (digits string, factor uint64) {
 	factor = 1
@@ -84,6 +98,18 @@ func byteText(bytes uint64) string {
 		text = fmt.Sprintf("%d %s", bytes, unit)
 	}
 	return text
+}
+
+// roughly writes bytes in the largest unit of which there is one, to a tenth.
+func roughly(bytes uint64) string {
+	number, unit := float64(bytes), "bytes"
+	for _, next := range units() {
+		if number < 1024 {
+			break
+		}
+		number, unit = number/1024, next
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(number, 'f', 1, 64), ".0") + " " + unit
 }
 
 // quotaText writes what a quota says; otherwise, where it says nothing.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 
@@ -22,7 +21,7 @@ another hub. It is registered here, joins with the token it is given, and then
 proves itself with the certificate it got.`,
 		Example: `  lienthong admin node add H41/motcua --kind one-stop
   lienthong admin node list`,
-	}, r.nodeAdd(), r.nodeSet(), r.nodeToken(), r.nodeList(),
+	}, r.nodeAdd(), r.nodeSet(), r.nodeToken(), r.nodeList(), r.nodeShow(),
 		r.nodeState("suspend", registryv1.NodeState_NODE_STATE_SUSPENDED,
 			"Stop a node for a while",
 			"Stops a node: its live connections end within a second and it cannot call the hub.\nPackets for it keep waiting in its inbox. It can be activated again."),
@@ -128,45 +127,6 @@ the new token is used. Joining into the same profile directory keeps the node's 
 	}
 }
 
-func (r *remote) nodeList() *cobra.Command {
-	return &cobra.Command{
-		Use:   "list",
-		Short: "List nodes by id",
-		Long: `Lists all nodes by id, with their state, the end of their certificate, and how their
-packets are read: "strict" where an administrator said so of the node; "strict (hub)"
-where the hub itself runs with --strict; else "as hub", which is liberally. A quota is
-shown as far as it is a node's own; what it does not say is as the hub has it, which
-node set shows.`,
-		Example: "  lienthong admin node list\n  lienthong admin node list --output json",
-		Args:    none,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.call(cmd, func(ctx context.Context, hub registryv1.RegistryServiceClient) error {
-				answer, err := hub.ListNodes(ctx, &registryv1.ListNodesRequest{})
-				if err != nil {
-					return err
-				}
-				return r.print(cmd, answer, func(to io.Writer) error {
-					if len(answer.GetNodes()) == 0 {
-						return say(to, "No nodes yet. Next: lienthong admin node add ORGANISATION/NAME --kind KIND\n")
-					}
-					return nodeTable(to, answer.GetHubStrict(), answer.GetNodes()...)
-				})
-			})
-		},
-	}
-}
-
-func nodeTable(to io.Writer, hubStrict bool, nodes ...*registryv1.Node) error {
-	var rows [][]string
-	for _, n := range nodes {
-		rows = append(rows, []string{
-			n.GetId(), word(n.GetKind().Descriptor(), n.GetKind().Number()), word(n.GetState().Descriptor(), n.GetState().Number()),
-			moment(n.GetCertificateExpiresAt(), "-"), reading(n, hubStrict), quotaText(n.GetQuota(), "as hub"), n.GetDescription(),
-		})
-	}
-	return columns(to, []string{"ID", "KIND", "STATE", "CERTIFICATE ENDS", "READING", "QUOTA", "DESCRIPTION"}, rows)
-}
-
 // reading says how a node's packets are read, and who asked for it.
 func reading(n *registryv1.Node, hubStrict bool) string {
 	switch {
@@ -260,7 +220,7 @@ To do it: lienthong admin node revoke %s --yes
 `, n.GetId(), held, n.GetId())
 		})
 	}
-	return fmt.Errorf("node %s is not registered\nhệ thống %s chưa được đăng ký\nNext: %s", id, id, nextStep("node_unknown"))
+	return errUnknown(id)
 }
 
 // canonical returns a node id with its organisation in the canonical spelling; as

@@ -31,6 +31,11 @@ func TestQuotasOfNodes(t *testing.T) {
 		t.Errorf("a quota that was taken back is shown:\n%s", out)
 	}
 	wantIn(t, h.log.String(), "quota_before.packets_per_second=0 quota_before.bytes_per_second=0 quota_before.inbox_bytes=0 quota.packets_per_second=500")
+	h.ok("node", "set", "G22/portal", "--inbox-bytes", "3MiB")
+	wantIn(t, h.ok("node", "list"), "12, 1.5 MiB of 3 MiB")
+	wantIn(t, h.ok("node", "show", "G22/portal"), "WAITING           12, 1.5 MiB of 3 MiB (50.0 %)")
+	wantIn(t, h.ok("node", "show", "G22/portal", "-o", "json"), `"deliveries": "12"`, `"bytes": "1572864"`)
+	wantIn(t, h.refused("node", "show", "H41/nowhere"), "node H41/nowhere is not registered", "chưa được đăng ký", "lienthong admin node list")
 	wantIn(t, h.ok("node", "list", "-o", "json"), `"hubQuota"`, `"packetsPerSecond": "1000"`)
 }
 

@@ -49,6 +49,7 @@ func TestANodeIsRegisteredGrantedSuspendedAndRevoked(t *testing.T) {
 
 	wantIn(t, h.ok("node", "revoke", "000.00.00.G22/portal"), "Dry run: nothing was changed", "which end with it: 1", "lienthong admin node revoke G22/portal --yes")
 	wantIn(t, h.ok("node", "list"), "H41/motcua", "one-stop", "pending", "Một cửa điện tử Nghệ An")
+	wantIn(t, h.ok("node", "show", "000.00.00.H41/motcua"), "ID                H41/motcua", "STATE             pending", "WAITING           0\n", "Một cửa điện tử Nghệ An")
 	if list := h.ok("node", "list"); strings.Contains(list, "revoked") {
 		t.Errorf("a dry run revoked a node:\n%s", list)
 	}
@@ -283,7 +284,7 @@ func TestRefusalsSayTheNextStep(t *testing.T) {
 		"node list please":                                                       {"takes no arguments"},
 		"nodes":                                                                  {`"nodes" is not a command`, "did you mean node"},
 		"organisation list":                                                      {`"organisation" is not a command`, "did you mean org?"},
-		"node frobnicate":                                                        {`"frobnicate" is not a command of "admin node"; there are activate, add, list, revoke, set, suspend, token`},
+		"node frobnicate":                                                        {`"frobnicate" is not a command of "admin node"; there are activate, add, list, revoke, set, show, suspend, token`},
 		"node set G22/portal --strict=maybe":                                     {`--strict "maybe": true or false is expected`},
 		"node list --timeout 3":                                                  {`--timeout "3": a time with its unit, e.g. 30s or 2m, is expected`},
 		"node list --timeout 1ns":                                                {"did not answer in time", "--timeout"},
@@ -350,7 +351,7 @@ func TestHelpNamesEveryCommandWithAnExample(t *testing.T) {
 			t.Errorf("%s lacks a long help or an example", cmd.CommandPath())
 		}
 	}
-	if count != 15 {
-		t.Errorf("%d commands; want 15", count)
+	if count != 16 {
+		t.Errorf("%d commands; want 16", count)
 	}
 }

@@ -124,7 +124,7 @@ func (h *hub) serve(listener net.Listener) {
 		return identity.String(), ok
 	}
 	server.Register(func(s grpc.ServiceRegistrar) {
-		registryv1.RegisterRegistryServiceServer(s, admin.NewRegistryService(h.registry, caller, logger))
+		registryv1.RegisterRegistryServiceServer(s, admin.NewRegistryService(h.registry, h.waiting, caller, logger))
 		enrolmentv1.RegisterEnrolmentServiceServer(s, admin.NewEnrolmentService(h.registry, logger))
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -187,4 +187,12 @@ func wantIn(t *testing.T, text string, wanted ...string) {
 			t.Errorf("%q is missing in:\n%s", w, text)
 		}
 	}
+}
+
+// waiting says that a dozen packets wait for the portal.
+func (h *hub) waiting(_ context.Context, node string) (*registryv1.Waiting, error) {
+	if node != "G22/portal" {
+		return &registryv1.Waiting{}, nil
+	}
+	return &registryv1.Waiting{Deliveries: 12, Bytes: 3 << 19}, nil
 }

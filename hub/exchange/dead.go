@@ -135,26 +135,3 @@ func (in *inbox) knows(sequence uint64) bool {
 	_, aside := slices.BinarySearchFunc(in.aside, sequence, bySequence)
 	return aside || in.flights[sequence] != nil || in.stalled[sequence] != nil
 }
-
-// GetDeliveryStatus implements ExchangeService. A caller that is not the sender is
-// answered as if the packet did not exist.
-func (s *Service) GetDeliveryStatus(ctx context.Context, req *exchangev1.GetDeliveryStatusRequest) (*exchangev1.GetDeliveryStatusResponse, error) {
-	statement, err := s.statementFor(ctx, req.GetSequence(), false)
-	if err != nil {
-		return nil, err
-	}
-	states := map[store.State]exchangev1.DeliveryStatus_State{
-		store.Waiting:      exchangev1.DeliveryStatus_STATE_WAITING,
-		store.Acknowledged: exchangev1.DeliveryStatus_STATE_ACKNOWLEDGED,
-		store.Dead:         exchangev1.DeliveryStatus_STATE_DEAD,
-	}
-	resp := &exchangev1.GetDeliveryStatusResponse{}
-	for _, recipient := range statement.GetRecipients() {
-		state, letter, err := s.dead.State(ctx, recipient, req.GetSequence())
-		if err != nil {
-			return nil, fmt.Errorf("delivery status: %w", err)
-		}
-		resp.Deliveries = append(resp.Deliveries, &exchangev1.DeliveryStatus{Recipient: recipient, State: states[state], Reason: letter.Reason})
-	}
-	return resp, nil
-}

@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/hub/exchange"
@@ -102,6 +104,7 @@ func submitAll(t *testing.T, h *hub, dossiers ...string) {
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	h := start(t, options{limits: exchange.Limits{Attempts: 3}})
+	h.clock.stop()
 	h.rights.grant("H41", "G01/csdl")
 	submitAll(t, h, "0001", "0001", "0001", "0002")
 	node, sender := h.node("G22/cong"), h.node("H41/motcua")
@@ -126,9 +129,12 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("one after the first: %v, %v", page, err)
 	}
 	waiting := &exchangev1.DeliveryStatus{Recipient: "G01/csdl", State: exchangev1.DeliveryStatus_STATE_WAITING}
-	wantStatus(t, sender, 1, waiting, &exchangev1.DeliveryStatus{Recipient: "G22/cong", State: exchangev1.DeliveryStatus_STATE_DEAD, Reason: unreadable})
+	wantStatus(t, sender, 1, waiting, &exchangev1.DeliveryStatus{Recipient: "G22/cong", State: exchangev1.DeliveryStatus_STATE_DEAD, Reason: unreadable, Attempts: 3})
 	wantStatus(t, sender, 3, waiting, &exchangev1.DeliveryStatus{Recipient: "G22/cong", State: exchangev1.DeliveryStatus_STATE_ACKNOWLEDGED})
-	wantStatus(t, sender, 4, waiting, &exchangev1.DeliveryStatus{Recipient: "G22/cong", State: exchangev1.DeliveryStatus_STATE_WAITING})
+	wantStatus(t, sender, 4, waiting, &exchangev1.DeliveryStatus{
+		Recipient: "G22/cong", State: exchangev1.DeliveryStatus_STATE_WAITING,
+		Attempts: 1, Reason: unreadable, NextAttemptAt: timestamppb.New(h.clock.now().Add(time.Second)),
+	})
 }
 
 func wantStatus(t *testing.T, sender exchangev1.ExchangeServiceClient, sequence uint64, want ...*exchangev1.DeliveryStatus) {
@@ -142,11 +148,71 @@ func wantStatus(t *testing.T, sender exchangev1.ExchangeServiceClient, sequence 
 	}
 }
 
-func TestDeliveryStatusIsForTheSender(t *testing.T) {
+// A sender sees a rejection before it is a dead letter: how often, why, and when it goes
+// out again; and of what waits behind it, when that may go out. A recipient sees its own.
+func TestDeliveryStatusOfWhatIsRejected(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{})
+	h.clock.stop()
+	h.rights.grant("H41", "G01/csdl")
+	submitAll(t, h, "0001", "0001")
+	node, sender := h.node("G22/cong"), h.node("H41/motcua")
+	other := &exchangev1.DeliveryStatus{Recipient: "G01/csdl", State: exchangev1.DeliveryStatus_STATE_WAITING}
+	own := &exchangev1.DeliveryStatus{Recipient: "G22/cong", State: exchangev1.DeliveryStatus_STATE_WAITING}
+	wantStatus(t, sender, 1, other, own)
+	wantSequences(t, "first", pull(t, node, 10), 1, 2)
+	own.Attempts = 1
+	wantStatus(t, sender, 1, other, own)
+	for attempt, wait := range []time.Duration{time.Second, 2 * time.Second} {
+		reject(t, node, &exchangev1.RejectResponse{Rejected: []uint64{1}}, rejections(1)...)
+		next := timestamppb.New(h.clock.now().Add(wait))
+		own.Attempts, own.Reason, own.NextAttemptAt = uint32(attempt)+1, unreadable, next
+		wantStatus(t, sender, 1, other, own)
+		wantStatus(t, node, 1, own)
+		behind := &exchangev1.DeliveryStatus{Recipient: "G22/cong", State: exchangev1.DeliveryStatus_STATE_WAITING, NextAttemptAt: next}
+		wantStatus(t, node, 2, behind)
+		h.clock.advance(wait)
+		wantSequences(t, "again", pull(t, node, 1), 1)
+	}
+	acknowledge(t, node, &exchangev1.AcknowledgeResponse{Acknowledged: []uint64{1}}, 1)
+	wantStatus(t, node, 1, &exchangev1.DeliveryStatus{Recipient: "G22/cong", State: exchangev1.DeliveryStatus_STATE_ACKNOWLEDGED})
+}
+
+// What waits is told to the node that it waits for.
+func TestInbox(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{quota: func(string) exchange.Quota { return exchange.Quota{InboxBytes: 1 << 20} }})
+	h.clock.stop()
+	node := h.node("G22/cong")
+	inbox := func() *exchangev1.GetInboxResponse {
+		t.Helper()
+		resp, err := node.GetInbox(t.Context(), &exchangev1.GetInboxRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	if got := inbox(); !proto.Equal(got, &exchangev1.GetInboxResponse{MostBytes: 1 << 20}) {
+		t.Errorf("an empty inbox: %v", got)
+	}
+	submitAll(t, h, "0001", "0001", "0002")
+	accepted := timestamppb.New(h.clock.now())
+	all := inbox()
+	if all.GetDeliveries() != 3 || all.GetBytes() == 0 || all.GetOldest() != 1 || !proto.Equal(all.GetOldestAcceptedAt(), accepted) {
+		t.Errorf("three packets: %v; want the first as the oldest, accepted at %v", all, accepted)
+	}
+	wantSequences(t, "first", pull(t, node, 1), 1)
+	acknowledge(t, node, &exchangev1.AcknowledgeResponse{Acknowledged: []uint64{1}}, 1)
+	if got := inbox(); got.GetDeliveries() != 2 || got.GetBytes() >= all.GetBytes() || got.GetOldest() != 2 {
+		t.Errorf("after an acknowledgement: %v; want two, and the second as the oldest", got)
+	}
+}
+
+func TestDeliveryStatusIsForTheSenderAndRecipients(t *testing.T) {
 	t.Parallel()
 	h := start(t, options{})
 	submitAll(t, h, "0001")
-	for node, sequence := range map[string]uint64{"G22/cong": 1, "H41/khac": 1, "H41/motcua": 2} {
+	for node, sequence := range map[string]uint64{"G01/csdl": 1, "H41/khac": 1, "H41/motcua": 2} {
 		_, err := h.node(node).GetDeliveryStatus(t.Context(), &exchangev1.GetDeliveryStatusRequest{Sequence: sequence})
 		wantRefused(t, err, codes.NotFound, "packet_not_found")
 	}

@@ -56,7 +56,8 @@ type flight struct {
 // tries is what became of a delivery so far.
 type tries struct {
 	attempts, rejections uint32
-	unreadable           bool // it could not be read
+	reason               string // of the last rejection
+	unreadable           bool   // it could not be read
 }
 
 // holder is who has packets of an order out, and the last of them.

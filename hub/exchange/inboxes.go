@@ -41,6 +41,13 @@ func (b *inboxes) of(node string) *inbox {
 	return in
 }
 
+// known returns the inbox of a node that was asked for since the start; else nil.
+func (b *inboxes) known(node string) *inbox {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.byNode[node]
+}
+
 func (b *inboxes) newConsumer() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

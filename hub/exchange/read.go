@@ -94,7 +94,7 @@ func (s *Service) statementFor(ctx context.Context, sequence uint64, orRecipient
 	}
 	group, err := s.store.Group(ctx, sequence)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, noSuchPacket(sequence)
+		return nil, noSuchPacket(sequence, orRecipient)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read statement: %w", err)
@@ -110,10 +110,16 @@ func (s *Service) statementFor(ctx context.Context, sequence uint64, orRecipient
 	if statement.GetSender() == caller || (orRecipient && slices.Contains(statement.GetRecipients(), caller)) {
 		return statement, nil
 	}
-	return nil, noSuchPacket(sequence)
+	return nil, noSuchPacket(sequence, orRecipient)
 }
 
-func noSuchPacket(sequence uint64) error {
+// noSuchPacket says whose packet it would have to be; to others it does not exist.
+func noSuchPacket(sequence uint64, orRecipient bool) error {
+	if !orRecipient {
+		return fault.New(codes.NotFound, "packet_not_found",
+			fmt.Sprintf("no packet with sequence %d was sent by this node", sequence),
+			fmt.Sprintf("không có gói tin số thứ tự %d do hệ thống này gửi", sequence))
+	}
 	return fault.New(codes.NotFound, "packet_not_found",
 		fmt.Sprintf("no packet with sequence %d was sent by or to this node", sequence),
 		fmt.Sprintf("không có gói tin số thứ tự %d do hệ thống này gửi hoặc nhận", sequence))

@@ -63,7 +63,7 @@ func (in *inbox) reject(ctx context.Context, rejections []rejection) (rejected, 
 	if err != nil {
 		return rejected{}, err
 	}
-	in.takeBackAfter(again, hopeless)
+	in.takeBackAfter(again, hopeless, given)
 	return rejected{again: sequencesOf(again), dead: buried}, nil
 }
 
@@ -89,7 +89,7 @@ func (in *inbox) bury(ctx context.Context, hopeless []*flight, given map[uint64]
 
 // takeBackAfter stalls the orders of some flights, ends others for good, and takes
 // back what is out of the order of either after it.
-func (in *inbox) takeBackAfter(again, hopeless []*flight) {
+func (in *inbox) takeBackAfter(again, hopeless []*flight, given map[uint64]rejection) {
 	if len(again)+len(hopeless) == 0 {
 		return
 	}
@@ -102,7 +102,7 @@ func (in *inbox) takeBackAfter(again, hopeless []*flight) {
 	for _, f := range again {
 		back = append(back, in.landAfter(f.pending.Order, f.pending.Sequence)...)
 		in.land(f)
-		in.stall(f.pending)
+		in.stall(f.pending, given[f.pending.Sequence].reason)
 	}
 	for _, f := range hopeless {
 		back = append(back, in.landAfter(f.pending.Order, f.pending.Sequence)...)
@@ -135,9 +135,10 @@ func (in *inbox) recall(order, sequence uint64) {
 }
 
 // stall has the order of a delivery that was rejected wait for the next attempt at it.
-func (in *inbox) stall(p store.Pending) {
+func (in *inbox) stall(p store.Pending, reason string) {
 	so := in.tries[p.Sequence]
 	so.rejections++
+	so.reason = reason
 	in.tries[p.Sequence] = so
 	in.stallFor(p, in.limits.delay(so.rejections))
 }

@@ -113,8 +113,8 @@ func TestRESTRejectsAndSettles(t *testing.T) {
 			`{"rejected":["2"],"dead":["1"],"notWaiting":["7"]}`},
 		{http.MethodGet, "/v1/dead-letters", "", `{"deadLetters":[{"sequence":"1","reason":"khôngđọcđược","attempts":1,"givenUpAt":"2026-11-24T01:03:03Z"}]}`},
 		{http.MethodGet, "/v1/dead-letters?after=1&limit=5", "", `{"deadLetters":[]}`},
-		{http.MethodGet, "/v1/packets/1/deliveries", "", `{"deliveries":[{"recipient":"G22/portal","state":"STATE_DEAD","reason":"khôngđọcđược"}]}`},
-		{http.MethodGet, "/v1/packets/2/deliveries", "", `{"deliveries":[{"recipient":"G22/portal","state":"STATE_WAITING","reason":""}]}`},
+		{http.MethodGet, "/v1/packets/1/deliveries", "", `{"deliveries":[{"recipient":"G22/portal","state":"STATE_DEAD","reason":"khôngđọcđược","attempts":0,"nextAttemptAt":null}]}`},
+		{http.MethodGet, "/v1/packets/2/deliveries", "", `{"deliveries":[{"recipient":"G22/portal","state":"STATE_WAITING","reason":"","attempts":0,"nextAttemptAt":null}]}`},
 		{http.MethodPost, "/v1/dead-letters:settle", `{"redeliver":["1"],"discard":["2"]}`, `{"redelivered":["1"],"discarded":[],"notDead":["2"]}`},
 		{http.MethodGet, "/v1/dead-letters", "", `{"deadLetters":[]}`},
 	} {

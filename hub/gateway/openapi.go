@@ -162,7 +162,7 @@ func (d *openAPI) add(path, method string, o *operation) {
 // operationID names an operation by its method and the words of its path.
 func operationID(method, path string) string {
 	id := strings.ToLower(method)
-	for _, word := range strings.FieldsFunc(path, func(c rune) bool { return strings.ContainsRune("/.:{}", c) }) {
+	for _, word := range strings.FieldsFunc(path, func(c rune) bool { return strings.ContainsRune("/.:{}-", c) }) {
 		id += strings.ToUpper(word[:1]) + word[1:]
 	}
 	return id

@@ -56,10 +56,15 @@ func restTexts() map[protoreflect.Name]about {
 				"redeliver: back into the inbox, to be delivered anew. discard: done with, as if acknowledged. One that is no dead letter of the caller is listed in notDead."),
 		},
 		"GetDeliveryStatus": {
-			vi: "Tình trạng giao gói tin đến từng bên nhận, cho bên gửi", en: "How far a packet has got with each of its recipients, for its sender",
-			more: bilingual("STATE_WAITING: đang chờ; STATE_ACKNOWLEDGED: bên nhận đã xác nhận; STATE_DEAD: không giao được, reason là lý do của bên nhận.",
-				"STATE_WAITING: in the inbox, or on its way; STATE_ACKNOWLEDGED: the recipient has it; STATE_DEAD: given up, with the recipient's reason."),
+			vi: "Tình trạng giao gói tin: với từng bên nhận, cho bên gửi; với chính mình, cho bên nhận", en: "How far a packet has got: with each of its recipients, for its sender; with itself, for a recipient",
+			more: bilingual("STATE_WAITING: đang chờ; nếu đã bị từ chối thì có reason, attempts (số lần đã giao) và nextAttemptAt (sớm nhất khi nào giao lại). STATE_ACKNOWLEDGED: bên nhận đã xác nhận. STATE_DEAD: không giao được, reason là lý do của bên nhận.",
+				"STATE_WAITING: in the inbox, or on its way; where it was rejected, with reason, attempts (deliveries so far) and nextAttemptAt (when it goes out again at the earliest). STATE_ACKNOWLEDGED: the recipient has it. STATE_DEAD: given up, with the recipient's reason."),
 			refuses: []int{http.StatusNotFound},
+		},
+		"GetInbox": {
+			vi: "Những gì đang chờ hệ thống đang gọi", en: "What waits for the caller",
+			more: bilingual("Số gói tin chưa xác nhận, số byte lưu trữ, mức tối đa (mostBytes; 0 là không giới hạn), và gói tin chờ lâu nhất. Hộp thư đầy thì gói tin mới bị từ chối; gói đã có vẫn được giữ.",
+				"How many packets are not acknowledged, how the hub stores them in bytes, how much may wait (mostBytes; 0 is no limit), and what waits longest. New packets to an inbox that is full are refused; those in it stay."),
 		},
 		"GetPacket": {
 			vi: "Gói tin đã tiếp nhận và phong bì của nó; gọi với Accept là XML thì được chính văn bản", en: "The accepted packet with its envelope; the document itself where Accept is XML",

@@ -88,6 +88,9 @@ func NewAudit(files vfs.FS, dir, verifierKey string) (*Audit, error) {
 // Hub returns the name that the ledger signs for.
 func (a *Audit) Hub() string { return a.ledger.hub }
 
+// Size returns how many leaves the last checkpoint covers; 0 without one.
+func (a *Audit) Size() uint64 { return uint64(a.last.size()) } //nolint:gosec // not negative
+
 // Group verifies the signed note of a group and returns the hashes of its leaves. It may
 // be called concurrently.
 func (a *Audit) Group(first uint64, leaves [][]byte, signed []byte) ([]tlog.Hash, error) {

@@ -3,6 +3,7 @@ package blobs
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -130,6 +131,52 @@ func Check(dir string, c Content) (err error) {
 		}
 		sum.Write(block)
 	}
+}
+
+// Look is a Check that does not read the content: whether it is there, under the head
+// that says what it is, with its table and all of its length.
+func Look(dir string, c Content) (err error) {
+	file, _, err := (&Blobs{dir: dir, opts: Options{FS: vfs.Default}}).open(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("look at blob: %w", err)
+	}
+	if want := c.begins() + c.Size; info.Size() < want {
+		return fmt.Errorf("%w: its file has %d bytes, not %d", store.ErrCorrupt, info.Size(), want)
+	}
+	return nil
+}
+
+// Unfinished reports whether a file among the uploads lacks a part that has never come.
+// No accepted packet needs such a file: one is complete before its packet is accepted,
+// and stays so. Of what cannot be read that is not known, and it is no unfinished one.
+func Unfinished(path string) (unfinished bool, err error) {
+	file, err := vfs.Default.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("open upload: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	c, err := readHead(file)
+	if errors.Is(err, store.ErrCorrupt) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	table, err := c.readTable(file)
+	if err != nil {
+		return false, err
+	}
+	for block := range c.blocks() {
+		if binary.BigEndian.Uint64(table[block*entrySize:]) == 0 {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // open opens the file of a content, wherever it is, and reads its table. Errors:

@@ -105,6 +105,9 @@ type JudgeFunc func(group *Contents) (wrong []Wrong, inOrder func())
 type CheckOptions struct {
 	// FS is the file system; nil means the machine's own.
 	FS vfs.FS
+	// Locked, where given, is called once the store is locked, before it is read. An error
+	// ends the check.
+	Locked func() error
 	// Judge, where given, judges every group.
 	Judge JudgeFunc
 	// MemoryBytes bounds what is remembered to compare; default 512 MiB, at least 64 KiB,
@@ -145,6 +148,11 @@ func Check(ctx context.Context, dir string, opts CheckOptions, report func(Findi
 		return Checked{}, fmt.Errorf("check store %s: %w", dir, err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	if opts.Locked != nil {
+		if err := opts.Locked(); err != nil {
+			return Checked{}, fmt.Errorf("check store %s: %w", dir, err)
+		}
+	}
 	c := &checker{dir: dir, opts: opts, told: map[Finding]bool{}, hasher: newHasher()}
 	c.report = func(f Finding) {
 		if !c.told[f] { // what is looked at share by share is found more than once

@@ -167,7 +167,11 @@ func (t *taking) follows(g *group) {
 	t.checked.Last = t.next - 1
 	switch {
 	case g.first > expected:
-		t.tell(RuleSequence, expected, "packets %d to %d are not there", expected, g.first-1)
+		what := fmt.Sprintf("packets %d to %d are not there", expected, g.first-1)
+		if g.first == expected+1 {
+			what = fmt.Sprintf("packet %d is not there", expected)
+		}
+		t.tell(RuleSequence, expected, "%s", what)
 	case g.first < expected:
 		t.tell(RuleSequence, g.first, "packet %d follows packet %d", g.first, expected-1)
 	}

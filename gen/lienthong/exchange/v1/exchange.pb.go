@@ -1570,8 +1570,14 @@ type DeliveryStatus struct {
 	Recipient string `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
 	// How far the delivery has got.
 	State DeliveryStatus_State `protobuf:"varint,2,opt,name=state,proto3,enum=lienthong.exchange.v1.DeliveryStatus_State" json:"state,omitempty"`
-	// Why it was rejected, where it is a dead letter.
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why it was rejected the last time; empty where it never was, or is acknowledged.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How often it was delivered: counted since the hub started, or since it came back
+	// from the dead letters. 0 where it is acknowledged.
+	Attempts uint32 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// When it is delivered again at the earliest, where it waits for that: because it was
+	// rejected, or a packet of its sender and subject before it.
+	NextAttemptAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next_attempt_at,json=nextAttemptAt,proto3" json:"next_attempt_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1627,10 +1633,25 @@ func (x *DeliveryStatus) GetReason() string {
 	return ""
 }
 
+func (x *DeliveryStatus) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *DeliveryStatus) GetNextAttemptAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextAttemptAt
+	}
+	return nil
+}
+
 // Answer of ExchangeService.GetDeliveryStatus.
 type GetDeliveryStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each recipient, in the order of the receipt.
+	// One for each recipient, in the order of the receipt; to a recipient that is not the
+	// sender, its own alone.
 	Deliveries    []*DeliveryStatus `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1673,6 +1694,126 @@ func (x *GetDeliveryStatusResponse) GetDeliveries() []*DeliveryStatus {
 	return nil
 }
 
+// Request of ExchangeService.GetInbox.
+type GetInboxRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetInboxRequest) Reset() {
+	*x = GetInboxRequest{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetInboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetInboxRequest) ProtoMessage() {}
+
+func (x *GetInboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetInboxRequest.ProtoReflect.Descriptor instead.
+func (*GetInboxRequest) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{25}
+}
+
+// Answer of ExchangeService.GetInbox.
+type GetInboxResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Deliveries that wait, or are on their way and not acknowledged. Dead letters do not
+	// count.
+	Deliveries uint64 `protobuf:"varint,1,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// Bytes of these, as the hub stores them.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Bytes that may wait before more for the caller is refused; 0 is no limit.
+	MostBytes uint64 `protobuf:"varint,3,opt,name=most_bytes,json=mostBytes,proto3" json:"most_bytes,omitempty"`
+	// Sequence of the delivery that waits longest; 0 where none does.
+	Oldest uint64 `protobuf:"varint,4,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	// When that was accepted.
+	OldestAcceptedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=oldest_accepted_at,json=oldestAcceptedAt,proto3" json:"oldest_accepted_at,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *GetInboxResponse) Reset() {
+	*x = GetInboxResponse{}
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetInboxResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetInboxResponse) ProtoMessage() {}
+
+func (x *GetInboxResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetInboxResponse.ProtoReflect.Descriptor instead.
+func (*GetInboxResponse) Descriptor() ([]byte, []int) {
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetInboxResponse) GetDeliveries() uint64 {
+	if x != nil {
+		return x.Deliveries
+	}
+	return 0
+}
+
+func (x *GetInboxResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *GetInboxResponse) GetMostBytes() uint64 {
+	if x != nil {
+		return x.MostBytes
+	}
+	return 0
+}
+
+func (x *GetInboxResponse) GetOldest() uint64 {
+	if x != nil {
+		return x.Oldest
+	}
+	return 0
+}
+
+func (x *GetInboxResponse) GetOldestAcceptedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestAcceptedAt
+	}
+	return nil
+}
+
 // Request of ExchangeService.GetPacket.
 type GetPacketRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1687,7 +1828,7 @@ type GetPacketRequest struct {
 
 func (x *GetPacketRequest) Reset() {
 	*x = GetPacketRequest{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[25]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1840,7 @@ func (x *GetPacketRequest) String() string {
 func (*GetPacketRequest) ProtoMessage() {}
 
 func (x *GetPacketRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[25]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1853,7 @@ func (x *GetPacketRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPacketRequest.ProtoReflect.Descriptor instead.
 func (*GetPacketRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{25}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetPacketRequest) GetSequence() uint64 {
@@ -1741,7 +1882,7 @@ type GetPacketResponse struct {
 
 func (x *GetPacketResponse) Reset() {
 	*x = GetPacketResponse{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[26]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1894,7 @@ func (x *GetPacketResponse) String() string {
 func (*GetPacketResponse) ProtoMessage() {}
 
 func (x *GetPacketResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[26]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1907,7 @@ func (x *GetPacketResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPacketResponse.ProtoReflect.Descriptor instead.
 func (*GetPacketResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{26}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetPacketResponse) GetPacket() *AcceptedPacket {
@@ -1787,7 +1928,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[27]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1940,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[27]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1953,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{27}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetReceiptRequest) GetSequence() uint64 {
@@ -1836,7 +1977,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[28]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1989,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[28]
+	mi := &file_lienthong_exchange_v1_exchange_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2002,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{28}
+	return file_lienthong_exchange_v1_exchange_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetReceiptResponse) GetReceipt() *Receipt {
@@ -1984,11 +2125,13 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\tdiscarded\x18\x02 \x03(\x04R\tdiscarded\x12\x19\n" +
 	"\bnot_dead\x18\x03 \x03(\x04R\anotDead\"?\n" +
 	"\x18GetDeliveryStatusRequest\x12#\n" +
-	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\"\xe4\x01\n" +
+	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\"\xc4\x02\n" +
 	"\x0eDeliveryStatus\x12\x1c\n" +
 	"\trecipient\x18\x01 \x01(\tR\trecipient\x12A\n" +
 	"\x05state\x18\x02 \x01(\x0e2+.lienthong.exchange.v1.DeliveryStatus.StateR\x05state\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"Y\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
+	"\battempts\x18\x04 \x01(\rR\battempts\x12B\n" +
+	"\x0fnext_attempt_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"Y\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x01\x12\x16\n" +
@@ -1998,7 +2141,17 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x19GetDeliveryStatusResponse\x12E\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2%.lienthong.exchange.v1.DeliveryStatusR\n" +
-	"deliveries\"x\n" +
+	"deliveries\"\x11\n" +
+	"\x0fGetInboxRequest\"\xc9\x01\n" +
+	"\x10GetInboxResponse\x12\x1e\n" +
+	"\n" +
+	"deliveries\x18\x01 \x01(\x04R\n" +
+	"deliveries\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1d\n" +
+	"\n" +
+	"most_bytes\x18\x03 \x01(\x04R\tmostBytes\x12\x16\n" +
+	"\x06oldest\x18\x04 \x01(\x04R\x06oldest\x12H\n" +
+	"\x12oldest_accepted_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x10oldestAcceptedAt\"x\n" +
 	"\x10GetPacketRequest\x12#\n" +
 	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\x12?\n" +
 	"\x06format\x18\x02 \x01(\x0e2\x1d.lienthong.exchange.v1.FormatB\b\xbaH\x05\x82\x01\x02\x10\x01R\x06format\"R\n" +
@@ -2014,7 +2167,7 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\n" +
 	"FORMAT_XML\x10\x01\x12\x0f\n" +
 	"\vFORMAT_JSON\x10\x02\x12\x13\n" +
-	"\x0fFORMAT_PROTOBUF\x10\x032\xa4\v\n" +
+	"\x0fFORMAT_PROTOBUF\x10\x032\x94\f\n" +
 	"\x0fExchangeService\x12t\n" +
 	"\x06Submit\x12$.lienthong.exchange.v1.SubmitRequest\x1a%.lienthong.exchange.v1.SubmitResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\benvelope\"\v/v1/packets\x12k\n" +
 	"\fSubmitStream\x12*.lienthong.exchange.v1.SubmitStreamRequest\x1a+.lienthong.exchange.v1.SubmitStreamResponse(\x010\x01\x12\\\n" +
@@ -2024,7 +2177,8 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\x06Reject\x12$.lienthong.exchange.v1.RejectRequest\x1a%.lienthong.exchange.v1.RejectResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/deliveries:reject\x12\x8a\x01\n" +
 	"\x0fListDeadLetters\x12-.lienthong.exchange.v1.ListDeadLettersRequest\x1a..lienthong.exchange.v1.ListDeadLettersResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/dead-letters\x12\x9a\x01\n" +
 	"\x11SettleDeadLetters\x12/.lienthong.exchange.v1.SettleDeadLettersRequest\x1a0.lienthong.exchange.v1.SettleDeadLettersResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/dead-letters:settle\x12\xa1\x01\n" +
-	"\x11GetDeliveryStatus\x12/.lienthong.exchange.v1.GetDeliveryStatusRequest\x1a0.lienthong.exchange.v1.GetDeliveryStatusResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/packets/{sequence}/deliveries\x12~\n" +
+	"\x11GetDeliveryStatus\x12/.lienthong.exchange.v1.GetDeliveryStatusRequest\x1a0.lienthong.exchange.v1.GetDeliveryStatusResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/packets/{sequence}/deliveries\x12n\n" +
+	"\bGetInbox\x12&.lienthong.exchange.v1.GetInboxRequest\x1a'.lienthong.exchange.v1.GetInboxResponse\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/v1/inbox\x12~\n" +
 	"\tGetPacket\x12'.lienthong.exchange.v1.GetPacketRequest\x1a(.lienthong.exchange.v1.GetPacketResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/packets/{sequence}\x12\x89\x01\n" +
 	"\n" +
 	"GetReceipt\x12(.lienthong.exchange.v1.GetReceiptRequest\x1a).lienthong.exchange.v1.GetReceiptResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/packets/{sequence}/receiptBEZCgithub.com/lienthong/lienthong/gen/lienthong/exchange/v1;exchangev1b\x06proto3"
@@ -2042,7 +2196,7 @@ func file_lienthong_exchange_v1_exchange_proto_rawDescGZIP() []byte {
 }
 
 var file_lienthong_exchange_v1_exchange_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lienthong_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_lienthong_exchange_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_lienthong_exchange_v1_exchange_proto_goTypes = []any{
 	(Format)(0),                       // 0: lienthong.exchange.v1.Format
 	(DeliveryStatus_State)(0),         // 1: lienthong.exchange.v1.DeliveryStatus.State
@@ -2071,73 +2225,79 @@ var file_lienthong_exchange_v1_exchange_proto_goTypes = []any{
 	(*GetDeliveryStatusRequest)(nil),  // 24: lienthong.exchange.v1.GetDeliveryStatusRequest
 	(*DeliveryStatus)(nil),            // 25: lienthong.exchange.v1.DeliveryStatus
 	(*GetDeliveryStatusResponse)(nil), // 26: lienthong.exchange.v1.GetDeliveryStatusResponse
-	(*GetPacketRequest)(nil),          // 27: lienthong.exchange.v1.GetPacketRequest
-	(*GetPacketResponse)(nil),         // 28: lienthong.exchange.v1.GetPacketResponse
-	(*GetReceiptRequest)(nil),         // 29: lienthong.exchange.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),        // 30: lienthong.exchange.v1.GetReceiptResponse
-	(v1.PacketType)(0),                // 31: lienthong.packet.v1.PacketType
-	(*Upload)(nil),                    // 32: lienthong.exchange.v1.Upload
-	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
-	(*Receipt)(nil),                   // 34: lienthong.exchange.v1.Receipt
-	(*Statement)(nil),                 // 35: lienthong.exchange.v1.Statement
-	(*ReceiptRun)(nil),                // 36: lienthong.exchange.v1.ReceiptRun
-	(*v11.Refusal)(nil),               // 37: lienthong.fault.v1.Refusal
+	(*GetInboxRequest)(nil),           // 27: lienthong.exchange.v1.GetInboxRequest
+	(*GetInboxResponse)(nil),          // 28: lienthong.exchange.v1.GetInboxResponse
+	(*GetPacketRequest)(nil),          // 29: lienthong.exchange.v1.GetPacketRequest
+	(*GetPacketResponse)(nil),         // 30: lienthong.exchange.v1.GetPacketResponse
+	(*GetReceiptRequest)(nil),         // 31: lienthong.exchange.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),        // 32: lienthong.exchange.v1.GetReceiptResponse
+	(v1.PacketType)(0),                // 33: lienthong.packet.v1.PacketType
+	(*Upload)(nil),                    // 34: lienthong.exchange.v1.Upload
+	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
+	(*Receipt)(nil),                   // 36: lienthong.exchange.v1.Receipt
+	(*Statement)(nil),                 // 37: lienthong.exchange.v1.Statement
+	(*ReceiptRun)(nil),                // 38: lienthong.exchange.v1.ReceiptRun
+	(*v11.Refusal)(nil),               // 39: lienthong.fault.v1.Refusal
 }
 var file_lienthong_exchange_v1_exchange_proto_depIdxs = []int32{
-	31, // 0: lienthong.exchange.v1.Envelope.type:type_name -> lienthong.packet.v1.PacketType
+	33, // 0: lienthong.exchange.v1.Envelope.type:type_name -> lienthong.packet.v1.PacketType
 	0,  // 1: lienthong.exchange.v1.Envelope.format:type_name -> lienthong.exchange.v1.Format
-	32, // 2: lienthong.exchange.v1.Envelope.upload:type_name -> lienthong.exchange.v1.Upload
-	33, // 3: lienthong.exchange.v1.AcceptedPacket.accepted_at:type_name -> google.protobuf.Timestamp
+	34, // 2: lienthong.exchange.v1.Envelope.upload:type_name -> lienthong.exchange.v1.Upload
+	35, // 3: lienthong.exchange.v1.AcceptedPacket.accepted_at:type_name -> google.protobuf.Timestamp
 	2,  // 4: lienthong.exchange.v1.AcceptedPacket.envelope:type_name -> lienthong.exchange.v1.Envelope
 	3,  // 5: lienthong.exchange.v1.Delivery.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
 	2,  // 6: lienthong.exchange.v1.SubmitRequest.envelope:type_name -> lienthong.exchange.v1.Envelope
-	34, // 7: lienthong.exchange.v1.SubmitResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
-	35, // 8: lienthong.exchange.v1.SubmitResponse.statement:type_name -> lienthong.exchange.v1.Statement
+	36, // 7: lienthong.exchange.v1.SubmitResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
+	37, // 8: lienthong.exchange.v1.SubmitResponse.statement:type_name -> lienthong.exchange.v1.Statement
 	2,  // 9: lienthong.exchange.v1.SubmitStreamRequest.envelopes:type_name -> lienthong.exchange.v1.Envelope
 	9,  // 10: lienthong.exchange.v1.SubmitStreamResponse.results:type_name -> lienthong.exchange.v1.SubmitResult
-	36, // 11: lienthong.exchange.v1.SubmitStreamResponse.runs:type_name -> lienthong.exchange.v1.ReceiptRun
-	34, // 12: lienthong.exchange.v1.SubmitResult.receipt:type_name -> lienthong.exchange.v1.Receipt
-	37, // 13: lienthong.exchange.v1.SubmitResult.refusal:type_name -> lienthong.fault.v1.Refusal
+	38, // 11: lienthong.exchange.v1.SubmitStreamResponse.runs:type_name -> lienthong.exchange.v1.ReceiptRun
+	36, // 12: lienthong.exchange.v1.SubmitResult.receipt:type_name -> lienthong.exchange.v1.Receipt
+	39, // 13: lienthong.exchange.v1.SubmitResult.refusal:type_name -> lienthong.fault.v1.Refusal
 	11, // 14: lienthong.exchange.v1.ReceiveRequest.reject:type_name -> lienthong.exchange.v1.Rejection
 	4,  // 15: lienthong.exchange.v1.ReceiveResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
 	4,  // 16: lienthong.exchange.v1.PullResponse.deliveries:type_name -> lienthong.exchange.v1.Delivery
-	33, // 17: lienthong.exchange.v1.PullResponse.lease_until:type_name -> google.protobuf.Timestamp
+	35, // 17: lienthong.exchange.v1.PullResponse.lease_until:type_name -> google.protobuf.Timestamp
 	11, // 18: lienthong.exchange.v1.RejectRequest.rejections:type_name -> lienthong.exchange.v1.Rejection
-	33, // 19: lienthong.exchange.v1.DeadLetter.given_up_at:type_name -> google.protobuf.Timestamp
+	35, // 19: lienthong.exchange.v1.DeadLetter.given_up_at:type_name -> google.protobuf.Timestamp
 	19, // 20: lienthong.exchange.v1.ListDeadLettersResponse.dead_letters:type_name -> lienthong.exchange.v1.DeadLetter
 	1,  // 21: lienthong.exchange.v1.DeliveryStatus.state:type_name -> lienthong.exchange.v1.DeliveryStatus.State
-	25, // 22: lienthong.exchange.v1.GetDeliveryStatusResponse.deliveries:type_name -> lienthong.exchange.v1.DeliveryStatus
-	0,  // 23: lienthong.exchange.v1.GetPacketRequest.format:type_name -> lienthong.exchange.v1.Format
-	3,  // 24: lienthong.exchange.v1.GetPacketResponse.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
-	34, // 25: lienthong.exchange.v1.GetReceiptResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
-	35, // 26: lienthong.exchange.v1.GetReceiptResponse.statement:type_name -> lienthong.exchange.v1.Statement
-	5,  // 27: lienthong.exchange.v1.ExchangeService.Submit:input_type -> lienthong.exchange.v1.SubmitRequest
-	7,  // 28: lienthong.exchange.v1.ExchangeService.SubmitStream:input_type -> lienthong.exchange.v1.SubmitStreamRequest
-	10, // 29: lienthong.exchange.v1.ExchangeService.Receive:input_type -> lienthong.exchange.v1.ReceiveRequest
-	13, // 30: lienthong.exchange.v1.ExchangeService.Pull:input_type -> lienthong.exchange.v1.PullRequest
-	15, // 31: lienthong.exchange.v1.ExchangeService.Acknowledge:input_type -> lienthong.exchange.v1.AcknowledgeRequest
-	17, // 32: lienthong.exchange.v1.ExchangeService.Reject:input_type -> lienthong.exchange.v1.RejectRequest
-	20, // 33: lienthong.exchange.v1.ExchangeService.ListDeadLetters:input_type -> lienthong.exchange.v1.ListDeadLettersRequest
-	22, // 34: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:input_type -> lienthong.exchange.v1.SettleDeadLettersRequest
-	24, // 35: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:input_type -> lienthong.exchange.v1.GetDeliveryStatusRequest
-	27, // 36: lienthong.exchange.v1.ExchangeService.GetPacket:input_type -> lienthong.exchange.v1.GetPacketRequest
-	29, // 37: lienthong.exchange.v1.ExchangeService.GetReceipt:input_type -> lienthong.exchange.v1.GetReceiptRequest
-	6,  // 38: lienthong.exchange.v1.ExchangeService.Submit:output_type -> lienthong.exchange.v1.SubmitResponse
-	8,  // 39: lienthong.exchange.v1.ExchangeService.SubmitStream:output_type -> lienthong.exchange.v1.SubmitStreamResponse
-	12, // 40: lienthong.exchange.v1.ExchangeService.Receive:output_type -> lienthong.exchange.v1.ReceiveResponse
-	14, // 41: lienthong.exchange.v1.ExchangeService.Pull:output_type -> lienthong.exchange.v1.PullResponse
-	16, // 42: lienthong.exchange.v1.ExchangeService.Acknowledge:output_type -> lienthong.exchange.v1.AcknowledgeResponse
-	18, // 43: lienthong.exchange.v1.ExchangeService.Reject:output_type -> lienthong.exchange.v1.RejectResponse
-	21, // 44: lienthong.exchange.v1.ExchangeService.ListDeadLetters:output_type -> lienthong.exchange.v1.ListDeadLettersResponse
-	23, // 45: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:output_type -> lienthong.exchange.v1.SettleDeadLettersResponse
-	26, // 46: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:output_type -> lienthong.exchange.v1.GetDeliveryStatusResponse
-	28, // 47: lienthong.exchange.v1.ExchangeService.GetPacket:output_type -> lienthong.exchange.v1.GetPacketResponse
-	30, // 48: lienthong.exchange.v1.ExchangeService.GetReceipt:output_type -> lienthong.exchange.v1.GetReceiptResponse
-	38, // [38:49] is the sub-list for method output_type
-	27, // [27:38] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	35, // 22: lienthong.exchange.v1.DeliveryStatus.next_attempt_at:type_name -> google.protobuf.Timestamp
+	25, // 23: lienthong.exchange.v1.GetDeliveryStatusResponse.deliveries:type_name -> lienthong.exchange.v1.DeliveryStatus
+	35, // 24: lienthong.exchange.v1.GetInboxResponse.oldest_accepted_at:type_name -> google.protobuf.Timestamp
+	0,  // 25: lienthong.exchange.v1.GetPacketRequest.format:type_name -> lienthong.exchange.v1.Format
+	3,  // 26: lienthong.exchange.v1.GetPacketResponse.packet:type_name -> lienthong.exchange.v1.AcceptedPacket
+	36, // 27: lienthong.exchange.v1.GetReceiptResponse.receipt:type_name -> lienthong.exchange.v1.Receipt
+	37, // 28: lienthong.exchange.v1.GetReceiptResponse.statement:type_name -> lienthong.exchange.v1.Statement
+	5,  // 29: lienthong.exchange.v1.ExchangeService.Submit:input_type -> lienthong.exchange.v1.SubmitRequest
+	7,  // 30: lienthong.exchange.v1.ExchangeService.SubmitStream:input_type -> lienthong.exchange.v1.SubmitStreamRequest
+	10, // 31: lienthong.exchange.v1.ExchangeService.Receive:input_type -> lienthong.exchange.v1.ReceiveRequest
+	13, // 32: lienthong.exchange.v1.ExchangeService.Pull:input_type -> lienthong.exchange.v1.PullRequest
+	15, // 33: lienthong.exchange.v1.ExchangeService.Acknowledge:input_type -> lienthong.exchange.v1.AcknowledgeRequest
+	17, // 34: lienthong.exchange.v1.ExchangeService.Reject:input_type -> lienthong.exchange.v1.RejectRequest
+	20, // 35: lienthong.exchange.v1.ExchangeService.ListDeadLetters:input_type -> lienthong.exchange.v1.ListDeadLettersRequest
+	22, // 36: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:input_type -> lienthong.exchange.v1.SettleDeadLettersRequest
+	24, // 37: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:input_type -> lienthong.exchange.v1.GetDeliveryStatusRequest
+	27, // 38: lienthong.exchange.v1.ExchangeService.GetInbox:input_type -> lienthong.exchange.v1.GetInboxRequest
+	29, // 39: lienthong.exchange.v1.ExchangeService.GetPacket:input_type -> lienthong.exchange.v1.GetPacketRequest
+	31, // 40: lienthong.exchange.v1.ExchangeService.GetReceipt:input_type -> lienthong.exchange.v1.GetReceiptRequest
+	6,  // 41: lienthong.exchange.v1.ExchangeService.Submit:output_type -> lienthong.exchange.v1.SubmitResponse
+	8,  // 42: lienthong.exchange.v1.ExchangeService.SubmitStream:output_type -> lienthong.exchange.v1.SubmitStreamResponse
+	12, // 43: lienthong.exchange.v1.ExchangeService.Receive:output_type -> lienthong.exchange.v1.ReceiveResponse
+	14, // 44: lienthong.exchange.v1.ExchangeService.Pull:output_type -> lienthong.exchange.v1.PullResponse
+	16, // 45: lienthong.exchange.v1.ExchangeService.Acknowledge:output_type -> lienthong.exchange.v1.AcknowledgeResponse
+	18, // 46: lienthong.exchange.v1.ExchangeService.Reject:output_type -> lienthong.exchange.v1.RejectResponse
+	21, // 47: lienthong.exchange.v1.ExchangeService.ListDeadLetters:output_type -> lienthong.exchange.v1.ListDeadLettersResponse
+	23, // 48: lienthong.exchange.v1.ExchangeService.SettleDeadLetters:output_type -> lienthong.exchange.v1.SettleDeadLettersResponse
+	26, // 49: lienthong.exchange.v1.ExchangeService.GetDeliveryStatus:output_type -> lienthong.exchange.v1.GetDeliveryStatusResponse
+	28, // 50: lienthong.exchange.v1.ExchangeService.GetInbox:output_type -> lienthong.exchange.v1.GetInboxResponse
+	30, // 51: lienthong.exchange.v1.ExchangeService.GetPacket:output_type -> lienthong.exchange.v1.GetPacketResponse
+	32, // 52: lienthong.exchange.v1.ExchangeService.GetReceipt:output_type -> lienthong.exchange.v1.GetReceiptResponse
+	41, // [41:53] is the sub-list for method output_type
+	29, // [29:41] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_lienthong_exchange_v1_exchange_proto_init() }
@@ -2157,7 +2317,7 @@ func file_lienthong_exchange_v1_exchange_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lienthong_exchange_v1_exchange_proto_rawDesc), len(file_lienthong_exchange_v1_exchange_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

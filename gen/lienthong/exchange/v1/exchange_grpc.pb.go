@@ -28,6 +28,7 @@ const (
 	ExchangeService_ListDeadLetters_FullMethodName   = "/lienthong.exchange.v1.ExchangeService/ListDeadLetters"
 	ExchangeService_SettleDeadLetters_FullMethodName = "/lienthong.exchange.v1.ExchangeService/SettleDeadLetters"
 	ExchangeService_GetDeliveryStatus_FullMethodName = "/lienthong.exchange.v1.ExchangeService/GetDeliveryStatus"
+	ExchangeService_GetInbox_FullMethodName          = "/lienthong.exchange.v1.ExchangeService/GetInbox"
 	ExchangeService_GetPacket_FullMethodName         = "/lienthong.exchange.v1.ExchangeService/GetPacket"
 	ExchangeService_GetReceipt_FullMethodName        = "/lienthong.exchange.v1.ExchangeService/GetReceipt"
 )
@@ -69,9 +70,11 @@ type ExchangeServiceClient interface {
 	// Puts dead letters back into the caller's inbox, where they are delivered anew,
 	// after what was delivered meanwhile; or does away with them.
 	SettleDeadLetters(ctx context.Context, in *SettleDeadLettersRequest, opts ...grpc.CallOption) (*SettleDeadLettersResponse, error)
-	// Tells how far an accepted packet has got with each of its recipients. Only its
-	// sender may ask.
+	// Tells how far an accepted packet has got: its sender, with each of its recipients;
+	// a recipient, with itself.
 	GetDeliveryStatus(ctx context.Context, in *GetDeliveryStatusRequest, opts ...grpc.CallOption) (*GetDeliveryStatusResponse, error)
+	// Tells what waits for the caller.
+	GetInbox(ctx context.Context, in *GetInboxRequest, opts ...grpc.CallOption) (*GetInboxResponse, error)
 	// Fetches an accepted packet. Only its sender and its recipients may.
 	GetPacket(ctx context.Context, in *GetPacketRequest, opts ...grpc.CallOption) (*GetPacketResponse, error)
 	// Fetches the receipt of an accepted packet. Only its sender may.
@@ -182,6 +185,16 @@ func (c *exchangeServiceClient) GetDeliveryStatus(ctx context.Context, in *GetDe
 	return out, nil
 }
 
+func (c *exchangeServiceClient) GetInbox(ctx context.Context, in *GetInboxRequest, opts ...grpc.CallOption) (*GetInboxResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetInboxResponse)
+	err := c.cc.Invoke(ctx, ExchangeService_GetInbox_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *exchangeServiceClient) GetPacket(ctx context.Context, in *GetPacketRequest, opts ...grpc.CallOption) (*GetPacketResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPacketResponse)
@@ -239,9 +252,11 @@ type ExchangeServiceServer interface {
 	// Puts dead letters back into the caller's inbox, where they are delivered anew,
 	// after what was delivered meanwhile; or does away with them.
 	SettleDeadLetters(context.Context, *SettleDeadLettersRequest) (*SettleDeadLettersResponse, error)
-	// Tells how far an accepted packet has got with each of its recipients. Only its
-	// sender may ask.
+	// Tells how far an accepted packet has got: its sender, with each of its recipients;
+	// a recipient, with itself.
 	GetDeliveryStatus(context.Context, *GetDeliveryStatusRequest) (*GetDeliveryStatusResponse, error)
+	// Tells what waits for the caller.
+	GetInbox(context.Context, *GetInboxRequest) (*GetInboxResponse, error)
 	// Fetches an accepted packet. Only its sender and its recipients may.
 	GetPacket(context.Context, *GetPacketRequest) (*GetPacketResponse, error)
 	// Fetches the receipt of an accepted packet. Only its sender may.
@@ -282,6 +297,9 @@ func (UnimplementedExchangeServiceServer) SettleDeadLetters(context.Context, *Se
 }
 func (UnimplementedExchangeServiceServer) GetDeliveryStatus(context.Context, *GetDeliveryStatusRequest) (*GetDeliveryStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDeliveryStatus not implemented")
+}
+func (UnimplementedExchangeServiceServer) GetInbox(context.Context, *GetInboxRequest) (*GetInboxResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetInbox not implemented")
 }
 func (UnimplementedExchangeServiceServer) GetPacket(context.Context, *GetPacketRequest) (*GetPacketResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPacket not implemented")
@@ -450,6 +468,24 @@ func _ExchangeService_GetDeliveryStatus_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ExchangeService_GetInbox_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetInboxRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExchangeServiceServer).GetInbox(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ExchangeService_GetInbox_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExchangeServiceServer).GetInbox(ctx, req.(*GetInboxRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ExchangeService_GetPacket_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPacketRequest)
 	if err := dec(in); err != nil {
@@ -520,6 +556,10 @@ var ExchangeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetDeliveryStatus",
 			Handler:    _ExchangeService_GetDeliveryStatus_Handler,
+		},
+		{
+			MethodName: "GetInbox",
+			Handler:    _ExchangeService_GetInbox_Handler,
 		},
 		{
 			MethodName: "GetPacket",

@@ -1109,7 +1109,9 @@ type ListNodesResponse struct {
 	// The hub reads the packets of every node strictly, whatever is set here.
 	HubStrict bool `protobuf:"varint,2,opt,name=hub_strict,json=hubStrict,proto3" json:"hub_strict,omitempty"`
 	// What holds for a node where its own quota says 0; here 0 is no limit.
-	HubQuota      *Quota `protobuf:"bytes,3,opt,name=hub_quota,json=hubQuota,proto3" json:"hub_quota,omitempty"`
+	HubQuota *Quota `protobuf:"bytes,3,opt,name=hub_quota,json=hubQuota,proto3" json:"hub_quota,omitempty"`
+	// What waits for each of the nodes, in their order.
+	Waiting       []*Waiting `protobuf:"bytes,4,rep,name=waiting,proto3" json:"waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1165,6 +1167,68 @@ func (x *ListNodesResponse) GetHubQuota() *Quota {
 	return nil
 }
 
+func (x *ListNodesResponse) GetWaiting() []*Waiting {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
+// What waits for a node. Dead letters do not count.
+type Waiting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Deliveries that are not acknowledged.
+	Deliveries uint64 `protobuf:"varint,1,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
+	// Bytes of these, as the hub stores them: what a quota of inbox bytes is about.
+	Bytes         uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Waiting) Reset() {
+	*x = Waiting{}
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Waiting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Waiting) ProtoMessage() {}
+
+func (x *Waiting) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Waiting.ProtoReflect.Descriptor instead.
+func (*Waiting) Descriptor() ([]byte, []int) {
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Waiting) GetDeliveries() uint64 {
+	if x != nil {
+		return x.Deliveries
+	}
+	return 0
+}
+
+func (x *Waiting) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // Request of RegistryService.SetNodeState.
 type SetNodeStateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1178,7 +1242,7 @@ type SetNodeStateRequest struct {
 
 func (x *SetNodeStateRequest) Reset() {
 	*x = SetNodeStateRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1254,7 @@ func (x *SetNodeStateRequest) String() string {
 func (*SetNodeStateRequest) ProtoMessage() {}
 
 func (x *SetNodeStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[16]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1267,7 @@ func (x *SetNodeStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeStateRequest.ProtoReflect.Descriptor instead.
 func (*SetNodeStateRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{16}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SetNodeStateRequest) GetId() string {
@@ -1231,7 +1295,7 @@ type SetNodeStateResponse struct {
 
 func (x *SetNodeStateResponse) Reset() {
 	*x = SetNodeStateResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1307,7 @@ func (x *SetNodeStateResponse) String() string {
 func (*SetNodeStateResponse) ProtoMessage() {}
 
 func (x *SetNodeStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[17]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1320,7 @@ func (x *SetNodeStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeStateResponse.ProtoReflect.Descriptor instead.
 func (*SetNodeStateResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{17}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SetNodeStateResponse) GetNode() *Node {
@@ -1277,7 +1341,7 @@ type GrantRightRequest struct {
 
 func (x *GrantRightRequest) Reset() {
 	*x = GrantRightRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1353,7 @@ func (x *GrantRightRequest) String() string {
 func (*GrantRightRequest) ProtoMessage() {}
 
 func (x *GrantRightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[18]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1366,7 @@ func (x *GrantRightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRightRequest.ProtoReflect.Descriptor instead.
 func (*GrantRightRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{18}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GrantRightRequest) GetRight() *Right {
@@ -1323,7 +1387,7 @@ type GrantRightResponse struct {
 
 func (x *GrantRightResponse) Reset() {
 	*x = GrantRightResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1399,7 @@ func (x *GrantRightResponse) String() string {
 func (*GrantRightResponse) ProtoMessage() {}
 
 func (x *GrantRightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[19]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1412,7 @@ func (x *GrantRightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRightResponse.ProtoReflect.Descriptor instead.
 func (*GrantRightResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{19}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GrantRightResponse) GetRight() *Right {
@@ -1367,7 +1431,7 @@ type ListRightsRequest struct {
 
 func (x *ListRightsRequest) Reset() {
 	*x = ListRightsRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1443,7 @@ func (x *ListRightsRequest) String() string {
 func (*ListRightsRequest) ProtoMessage() {}
 
 func (x *ListRightsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[20]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1456,7 @@ func (x *ListRightsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRightsRequest.ProtoReflect.Descriptor instead.
 func (*ListRightsRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{20}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{21}
 }
 
 // Answer of RegistryService.ListRights.
@@ -1406,7 +1470,7 @@ type ListRightsResponse struct {
 
 func (x *ListRightsResponse) Reset() {
 	*x = ListRightsResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1482,7 @@ func (x *ListRightsResponse) String() string {
 func (*ListRightsResponse) ProtoMessage() {}
 
 func (x *ListRightsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[21]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1495,7 @@ func (x *ListRightsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRightsResponse.ProtoReflect.Descriptor instead.
 func (*ListRightsResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{21}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListRightsResponse) GetRights() []*Right {
@@ -1452,7 +1516,7 @@ type RevokeRightRequest struct {
 
 func (x *RevokeRightRequest) Reset() {
 	*x = RevokeRightRequest{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1464,7 +1528,7 @@ func (x *RevokeRightRequest) String() string {
 func (*RevokeRightRequest) ProtoMessage() {}
 
 func (x *RevokeRightRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[22]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1477,7 +1541,7 @@ func (x *RevokeRightRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRightRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRightRequest) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{22}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RevokeRightRequest) GetId() string {
@@ -1496,7 +1560,7 @@ type RevokeRightResponse struct {
 
 func (x *RevokeRightResponse) Reset() {
 	*x = RevokeRightResponse{}
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[23]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1572,7 @@ func (x *RevokeRightResponse) String() string {
 func (*RevokeRightResponse) ProtoMessage() {}
 
 func (x *RevokeRightResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[23]
+	mi := &file_lienthong_registry_v1_registry_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1585,7 @@ func (x *RevokeRightResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRightResponse.ProtoReflect.Descriptor instead.
 func (*RevokeRightResponse) Descriptor() ([]byte, []int) {
-	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{23}
+	return file_lienthong_registry_v1_registry_proto_rawDescGZIP(), []int{24}
 }
 
 var File_lienthong_registry_v1_registry_proto protoreflect.FileDescriptor
@@ -1599,12 +1663,18 @@ const file_lienthong_registry_v1_registry_proto_rawDesc = "" +
 	"\n" +
 	"hub_strict\x18\x02 \x01(\bR\thubStrict\x129\n" +
 	"\thub_quota\x18\x03 \x01(\v2\x1c.lienthong.registry.v1.QuotaR\bhubQuota\"\x12\n" +
-	"\x10ListNodesRequest\"\xa0\x01\n" +
+	"\x10ListNodesRequest\"\xda\x01\n" +
 	"\x11ListNodesResponse\x121\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x1b.lienthong.registry.v1.NodeR\x05nodes\x12\x1d\n" +
 	"\n" +
 	"hub_strict\x18\x02 \x01(\bR\thubStrict\x129\n" +
-	"\thub_quota\x18\x03 \x01(\v2\x1c.lienthong.registry.v1.QuotaR\bhubQuota\"k\n" +
+	"\thub_quota\x18\x03 \x01(\v2\x1c.lienthong.registry.v1.QuotaR\bhubQuota\x128\n" +
+	"\awaiting\x18\x04 \x03(\v2\x1e.lienthong.registry.v1.WaitingR\awaiting\"?\n" +
+	"\aWaiting\x12\x1e\n" +
+	"\n" +
+	"deliveries\x18\x01 \x01(\x04R\n" +
+	"deliveries\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"k\n" +
 	"\x13SetNodeStateRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12D\n" +
 	"\x05state\x18\x02 \x01(\x0e2 .lienthong.registry.v1.NodeStateB\f\xbaH\t\x82\x01\x06\x18\x02\x18\x03\x18\x04R\x05state\"G\n" +
@@ -1662,7 +1732,7 @@ func file_lienthong_registry_v1_registry_proto_rawDescGZIP() []byte {
 }
 
 var file_lienthong_registry_v1_registry_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lienthong_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_lienthong_registry_v1_registry_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_lienthong_registry_v1_registry_proto_goTypes = []any{
 	(NodeKind)(0),                     // 0: lienthong.registry.v1.NodeKind
 	(NodeState)(0),                    // 1: lienthong.registry.v1.NodeState
@@ -1682,66 +1752,68 @@ var file_lienthong_registry_v1_registry_proto_goTypes = []any{
 	(*UpdateNodeResponse)(nil),        // 15: lienthong.registry.v1.UpdateNodeResponse
 	(*ListNodesRequest)(nil),          // 16: lienthong.registry.v1.ListNodesRequest
 	(*ListNodesResponse)(nil),         // 17: lienthong.registry.v1.ListNodesResponse
-	(*SetNodeStateRequest)(nil),       // 18: lienthong.registry.v1.SetNodeStateRequest
-	(*SetNodeStateResponse)(nil),      // 19: lienthong.registry.v1.SetNodeStateResponse
-	(*GrantRightRequest)(nil),         // 20: lienthong.registry.v1.GrantRightRequest
-	(*GrantRightResponse)(nil),        // 21: lienthong.registry.v1.GrantRightResponse
-	(*ListRightsRequest)(nil),         // 22: lienthong.registry.v1.ListRightsRequest
-	(*ListRightsResponse)(nil),        // 23: lienthong.registry.v1.ListRightsResponse
-	(*RevokeRightRequest)(nil),        // 24: lienthong.registry.v1.RevokeRightRequest
-	(*RevokeRightResponse)(nil),       // 25: lienthong.registry.v1.RevokeRightResponse
-	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
-	(v1.PacketType)(0),                // 27: lienthong.packet.v1.PacketType
+	(*Waiting)(nil),                   // 18: lienthong.registry.v1.Waiting
+	(*SetNodeStateRequest)(nil),       // 19: lienthong.registry.v1.SetNodeStateRequest
+	(*SetNodeStateResponse)(nil),      // 20: lienthong.registry.v1.SetNodeStateResponse
+	(*GrantRightRequest)(nil),         // 21: lienthong.registry.v1.GrantRightRequest
+	(*GrantRightResponse)(nil),        // 22: lienthong.registry.v1.GrantRightResponse
+	(*ListRightsRequest)(nil),         // 23: lienthong.registry.v1.ListRightsRequest
+	(*ListRightsResponse)(nil),        // 24: lienthong.registry.v1.ListRightsResponse
+	(*RevokeRightRequest)(nil),        // 25: lienthong.registry.v1.RevokeRightRequest
+	(*RevokeRightResponse)(nil),       // 26: lienthong.registry.v1.RevokeRightResponse
+	(*timestamppb.Timestamp)(nil),     // 27: google.protobuf.Timestamp
+	(v1.PacketType)(0),                // 28: lienthong.packet.v1.PacketType
 }
 var file_lienthong_registry_v1_registry_proto_depIdxs = []int32{
 	0,  // 0: lienthong.registry.v1.Node.kind:type_name -> lienthong.registry.v1.NodeKind
 	1,  // 1: lienthong.registry.v1.Node.state:type_name -> lienthong.registry.v1.NodeState
-	26, // 2: lienthong.registry.v1.Node.certificate_expires_at:type_name -> google.protobuf.Timestamp
-	26, // 3: lienthong.registry.v1.Node.created_at:type_name -> google.protobuf.Timestamp
+	27, // 2: lienthong.registry.v1.Node.certificate_expires_at:type_name -> google.protobuf.Timestamp
+	27, // 3: lienthong.registry.v1.Node.created_at:type_name -> google.protobuf.Timestamp
 	4,  // 4: lienthong.registry.v1.Node.quota:type_name -> lienthong.registry.v1.Quota
-	27, // 5: lienthong.registry.v1.Right.types:type_name -> lienthong.packet.v1.PacketType
-	26, // 6: lienthong.registry.v1.Right.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 5: lienthong.registry.v1.Right.types:type_name -> lienthong.packet.v1.PacketType
+	27, // 6: lienthong.registry.v1.Right.expires_at:type_name -> google.protobuf.Timestamp
 	2,  // 7: lienthong.registry.v1.PutOrganisationsRequest.organisations:type_name -> lienthong.registry.v1.Organisation
 	2,  // 8: lienthong.registry.v1.ListOrganisationsResponse.organisations:type_name -> lienthong.registry.v1.Organisation
 	0,  // 9: lienthong.registry.v1.CreateNodeRequest.kind:type_name -> lienthong.registry.v1.NodeKind
 	3,  // 10: lienthong.registry.v1.CreateNodeResponse.node:type_name -> lienthong.registry.v1.Node
-	26, // 11: lienthong.registry.v1.CreateNodeResponse.token_expires_at:type_name -> google.protobuf.Timestamp
+	27, // 11: lienthong.registry.v1.CreateNodeResponse.token_expires_at:type_name -> google.protobuf.Timestamp
 	3,  // 12: lienthong.registry.v1.IssueTokenResponse.node:type_name -> lienthong.registry.v1.Node
-	26, // 13: lienthong.registry.v1.IssueTokenResponse.token_expires_at:type_name -> google.protobuf.Timestamp
+	27, // 13: lienthong.registry.v1.IssueTokenResponse.token_expires_at:type_name -> google.protobuf.Timestamp
 	3,  // 14: lienthong.registry.v1.UpdateNodeResponse.node:type_name -> lienthong.registry.v1.Node
 	4,  // 15: lienthong.registry.v1.UpdateNodeResponse.hub_quota:type_name -> lienthong.registry.v1.Quota
 	3,  // 16: lienthong.registry.v1.ListNodesResponse.nodes:type_name -> lienthong.registry.v1.Node
 	4,  // 17: lienthong.registry.v1.ListNodesResponse.hub_quota:type_name -> lienthong.registry.v1.Quota
-	1,  // 18: lienthong.registry.v1.SetNodeStateRequest.state:type_name -> lienthong.registry.v1.NodeState
-	3,  // 19: lienthong.registry.v1.SetNodeStateResponse.node:type_name -> lienthong.registry.v1.Node
-	5,  // 20: lienthong.registry.v1.GrantRightRequest.right:type_name -> lienthong.registry.v1.Right
-	5,  // 21: lienthong.registry.v1.GrantRightResponse.right:type_name -> lienthong.registry.v1.Right
-	5,  // 22: lienthong.registry.v1.ListRightsResponse.rights:type_name -> lienthong.registry.v1.Right
-	6,  // 23: lienthong.registry.v1.RegistryService.PutOrganisations:input_type -> lienthong.registry.v1.PutOrganisationsRequest
-	8,  // 24: lienthong.registry.v1.RegistryService.ListOrganisations:input_type -> lienthong.registry.v1.ListOrganisationsRequest
-	10, // 25: lienthong.registry.v1.RegistryService.CreateNode:input_type -> lienthong.registry.v1.CreateNodeRequest
-	12, // 26: lienthong.registry.v1.RegistryService.IssueToken:input_type -> lienthong.registry.v1.IssueTokenRequest
-	14, // 27: lienthong.registry.v1.RegistryService.UpdateNode:input_type -> lienthong.registry.v1.UpdateNodeRequest
-	16, // 28: lienthong.registry.v1.RegistryService.ListNodes:input_type -> lienthong.registry.v1.ListNodesRequest
-	18, // 29: lienthong.registry.v1.RegistryService.SetNodeState:input_type -> lienthong.registry.v1.SetNodeStateRequest
-	20, // 30: lienthong.registry.v1.RegistryService.GrantRight:input_type -> lienthong.registry.v1.GrantRightRequest
-	22, // 31: lienthong.registry.v1.RegistryService.ListRights:input_type -> lienthong.registry.v1.ListRightsRequest
-	24, // 32: lienthong.registry.v1.RegistryService.RevokeRight:input_type -> lienthong.registry.v1.RevokeRightRequest
-	7,  // 33: lienthong.registry.v1.RegistryService.PutOrganisations:output_type -> lienthong.registry.v1.PutOrganisationsResponse
-	9,  // 34: lienthong.registry.v1.RegistryService.ListOrganisations:output_type -> lienthong.registry.v1.ListOrganisationsResponse
-	11, // 35: lienthong.registry.v1.RegistryService.CreateNode:output_type -> lienthong.registry.v1.CreateNodeResponse
-	13, // 36: lienthong.registry.v1.RegistryService.IssueToken:output_type -> lienthong.registry.v1.IssueTokenResponse
-	15, // 37: lienthong.registry.v1.RegistryService.UpdateNode:output_type -> lienthong.registry.v1.UpdateNodeResponse
-	17, // 38: lienthong.registry.v1.RegistryService.ListNodes:output_type -> lienthong.registry.v1.ListNodesResponse
-	19, // 39: lienthong.registry.v1.RegistryService.SetNodeState:output_type -> lienthong.registry.v1.SetNodeStateResponse
-	21, // 40: lienthong.registry.v1.RegistryService.GrantRight:output_type -> lienthong.registry.v1.GrantRightResponse
-	23, // 41: lienthong.registry.v1.RegistryService.ListRights:output_type -> lienthong.registry.v1.ListRightsResponse
-	25, // 42: lienthong.registry.v1.RegistryService.RevokeRight:output_type -> lienthong.registry.v1.RevokeRightResponse
-	33, // [33:43] is the sub-list for method output_type
-	23, // [23:33] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	18, // 18: lienthong.registry.v1.ListNodesResponse.waiting:type_name -> lienthong.registry.v1.Waiting
+	1,  // 19: lienthong.registry.v1.SetNodeStateRequest.state:type_name -> lienthong.registry.v1.NodeState
+	3,  // 20: lienthong.registry.v1.SetNodeStateResponse.node:type_name -> lienthong.registry.v1.Node
+	5,  // 21: lienthong.registry.v1.GrantRightRequest.right:type_name -> lienthong.registry.v1.Right
+	5,  // 22: lienthong.registry.v1.GrantRightResponse.right:type_name -> lienthong.registry.v1.Right
+	5,  // 23: lienthong.registry.v1.ListRightsResponse.rights:type_name -> lienthong.registry.v1.Right
+	6,  // 24: lienthong.registry.v1.RegistryService.PutOrganisations:input_type -> lienthong.registry.v1.PutOrganisationsRequest
+	8,  // 25: lienthong.registry.v1.RegistryService.ListOrganisations:input_type -> lienthong.registry.v1.ListOrganisationsRequest
+	10, // 26: lienthong.registry.v1.RegistryService.CreateNode:input_type -> lienthong.registry.v1.CreateNodeRequest
+	12, // 27: lienthong.registry.v1.RegistryService.IssueToken:input_type -> lienthong.registry.v1.IssueTokenRequest
+	14, // 28: lienthong.registry.v1.RegistryService.UpdateNode:input_type -> lienthong.registry.v1.UpdateNodeRequest
+	16, // 29: lienthong.registry.v1.RegistryService.ListNodes:input_type -> lienthong.registry.v1.ListNodesRequest
+	19, // 30: lienthong.registry.v1.RegistryService.SetNodeState:input_type -> lienthong.registry.v1.SetNodeStateRequest
+	21, // 31: lienthong.registry.v1.RegistryService.GrantRight:input_type -> lienthong.registry.v1.GrantRightRequest
+	23, // 32: lienthong.registry.v1.RegistryService.ListRights:input_type -> lienthong.registry.v1.ListRightsRequest
+	25, // 33: lienthong.registry.v1.RegistryService.RevokeRight:input_type -> lienthong.registry.v1.RevokeRightRequest
+	7,  // 34: lienthong.registry.v1.RegistryService.PutOrganisations:output_type -> lienthong.registry.v1.PutOrganisationsResponse
+	9,  // 35: lienthong.registry.v1.RegistryService.ListOrganisations:output_type -> lienthong.registry.v1.ListOrganisationsResponse
+	11, // 36: lienthong.registry.v1.RegistryService.CreateNode:output_type -> lienthong.registry.v1.CreateNodeResponse
+	13, // 37: lienthong.registry.v1.RegistryService.IssueToken:output_type -> lienthong.registry.v1.IssueTokenResponse
+	15, // 38: lienthong.registry.v1.RegistryService.UpdateNode:output_type -> lienthong.registry.v1.UpdateNodeResponse
+	17, // 39: lienthong.registry.v1.RegistryService.ListNodes:output_type -> lienthong.registry.v1.ListNodesResponse
+	20, // 40: lienthong.registry.v1.RegistryService.SetNodeState:output_type -> lienthong.registry.v1.SetNodeStateResponse
+	22, // 41: lienthong.registry.v1.RegistryService.GrantRight:output_type -> lienthong.registry.v1.GrantRightResponse
+	24, // 42: lienthong.registry.v1.RegistryService.ListRights:output_type -> lienthong.registry.v1.ListRightsResponse
+	26, // 43: lienthong.registry.v1.RegistryService.RevokeRight:output_type -> lienthong.registry.v1.RevokeRightResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_lienthong_registry_v1_registry_proto_init() }
@@ -1756,7 +1828,7 @@ func file_lienthong_registry_v1_registry_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lienthong_registry_v1_registry_proto_rawDesc), len(file_lienthong_registry_v1_registry_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
