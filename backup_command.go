@@ -30,7 +30,8 @@ beside it whose name ends in .partial, on which no hub starts. A configuration f
 in the data directory: keep it, too.
 
 To restore, start a hub on the backup, or on a copy of it: lienthong hub --data DIR. It
-makes its index anew from the journal. What was accepted after the backup is not there:
+makes its index anew from the journal. Where it is at another address then, start it with
+--host for its new name, and tell each profile: lienthong node set-address HOST:PORT. What was accepted after the backup is not there:
 senders that submit it again get new receipts, and an auditor who keeps a checkpoint that
 covers it will find that the ledger does not go on from it. Before that, check it:
 lienthong fsck --data DIR.

@@ -112,7 +112,11 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	startHub(t, to, address, "127.0.0.1:0")
+	moved := freeAddress(t)
+	startHub(t, to, moved, "127.0.0.1:0")
+	for _, profile := range []string{province, portal} {
+		wantSaid(t, "set-address", lienthong(t, "", "node", "set-address", moved, "--profile", profile), 0, profile+": the hub is at "+moved+" now, was at "+address)
+	}
 	if again := must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml")); again != accepted {
 		t.Errorf("submitted again to the restored hub: %q; before: %q", again, accepted)
 	}

@@ -29,7 +29,7 @@ func nodeCommand() *cobra.Command {
 		Example: `  lienthong node join --token lt1.CgpINDEv... --profile motcua
   lienthong node submit --profile motcua dossier.xml
   lienthong node receive --profile motcua --dir inbox/`,
-	}, joinCommand(), submitCommand(), receiveCommand(), pullCommand(), ackCommand(), rejectCommand(), statusCommand(), deadLettersCommand())
+	}, joinCommand(), submitCommand(), receiveCommand(), pullCommand(), ackCommand(), rejectCommand(), statusCommand(), deadLettersCommand(), setAddressCommand())
 }
 
 // defaultProfile is where a node keeps its profile when it is not told.

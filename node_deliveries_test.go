@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -78,6 +79,29 @@ func TestDeliveriesAreSettledByCommand(t *testing.T) {
 	wantSaid(t, "of nobody's packet", as(portal, "status", "7"), 1, "no packet with sequence 7 was sent by or to this node", "không có gói tin số thứ tự 7")
 	if one := as(portal, "status", "7", "--lang", "en"); strings.Contains(one.stderr, "không có") || one.code != 1 {
 		t.Errorf("with --lang en: %+v; want English alone", one)
+	}
+}
+
+// An upload that a quota slows down goes on for as long as the hub takes something of
+// it; where it does not, it is said that it waits for the quota, and what to do.
+func TestUploadsThatAQuotaSlowsDown(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "hub")
+	admin := filepath.Join(data, "admin")
+	startHub(t, data, freeAddress(t), "127.0.0.1:0", "--bytes-per-second", "1KiB")
+	province := enrol(t, admin, "H41/motcua", "one-stop")
+	enrol(t, admin, "G22/portal", "portal")
+	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
+	large := filepath.Join(t.TempDir(), "large.xml")
+	content := strings.Replace(sampleOf(t, "dossier.xml"), "<Base64>", "<Base64>"+strings.Repeat("QUJD", 5<<20), 1)
+	if err := os.WriteFile(large, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := lienthong(t, "", "node", "submit", "--profile", province, "--timeout", "2s", "--lang", "en", large)
+	wantSaid(t, "an upload", got, 1, "large.xml: no answer: ", " bytes were sent, and the hub takes no more for now; it may wait for this node's quota of bytes in a second",
+		"The packet is not accepted yet. Run the same command again, and it goes on where it was")
+	if strings.Contains(got.stderr, "deadline") {
+		t.Errorf("it speaks of Go's errors: %s", got.stderr)
 	}
 }
 

@@ -47,18 +47,19 @@ func submitLarge(ctx context.Context, client *nodes.Client, env *exchangev1.Enve
 	read := &watched{content: content, progress: func() { idle.Reset(patience) }}
 	accepted, err := client.SubmitLarge(ctx, env, read, size)
 	if err != nil && context.Cause(ctx) == context.DeadlineExceeded {
-		if furthest := read.uploaded(); furthest > 0 && furthest < size {
-			return nil, &slowError{read: furthest, size: size}
+		if sent := read.uploaded(); sent > 0 {
+			return nil, &slowError{sent: sent, size: size}
 		}
 	}
 	return accepted, err
 }
 
-// slowError means that the hub has taken a part of an upload, and nothing for a while.
-type slowError struct{ read, size int64 }
+// slowError means that a part of an upload is on its way, or all of it, and the hub has
+// taken nothing for a while. Before all of it was sent, the packet cannot be accepted.
+type slowError struct{ sent, size int64 }
 
 // Error implements error.
-func (s *slowError) Error() string { return fmt.Sprintf("%d of %d bytes were taken", s.read, s.size) }
+func (s *slowError) Error() string { return fmt.Sprintf("%d of %d bytes were sent", s.sent, s.size) }
 
 // watched is a content that is watched as it is read: once to sum it up, then as it is
 // uploaded.
@@ -78,7 +79,7 @@ func (w *watched) ReadAt(p []byte, at int64) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.whole {
-		w.furthest = max(w.furthest, at) // what comes before was handed on
+		w.furthest = max(w.furthest, at+int64(n))
 	}
 	w.whole = w.whole || at+int64(n) >= int64(len(w.content))
 	return n, err //nolint:wrapcheck // io.EOF has to stay what it is

@@ -139,14 +139,20 @@ func (t teller) unanswered(err error) string {
 	vi, en := "trục không trả lời trong thời hạn", "the hub has not answered in time"
 	switch {
 	case errors.As(err, &slow):
-		vi = fmt.Sprintf("trục mới nhận %d trong %d byte và không nhận thêm; có thể đang chờ hạn mức byte mỗi giây của hệ thống này, hoặc đường truyền chậm. Phần đã nhận được giữ lại", slow.read, slow.size)
-		en = fmt.Sprintf("the hub has taken %d of %d bytes and takes no more for now; it may wait for this node's quota of bytes in a second, or the line is slow. What it has is kept", slow.read, slow.size)
+		vi = fmt.Sprintf("đã gửi %d trong %d byte, trục chưa nhận thêm; có thể đang chờ hạn mức byte mỗi giây của hệ thống này, hoặc đường truyền chậm. Phần trục đã nhận được giữ lại", slow.sent, slow.size)
+		en = fmt.Sprintf("%d of %d bytes were sent, and the hub takes no more for now; it may wait for this node's quota of bytes in a second, or the line is slow. What it has is kept", slow.sent, slow.size)
 	case errors.As(err, &refused):
 		vi, en = refused.Refusal.GetMessageVi(), refused.Refusal.GetMessageEn()
 	case !errors.Is(err, context.DeadlineExceeded):
 		vi, en = fmt.Sprintf("%v", err), fmt.Sprintf("%v", err)
 	}
-	return t.say.of("không có trả lời: ", "no answer: ") + t.say.both(t.cmd, vi, en, "\n  ") + t.say.of(
+	text := t.say.of("không có trả lời: ", "no answer: ") + t.say.both(t.cmd, vi, en, "\n  ")
+	if slow != nil && slow.sent < slow.size {
+		return text + t.say.of(
+			"\n  Gói tin chưa được tiếp nhận. Hãy chạy lại đúng lệnh này để gửi tiếp từ chỗ đã dừng; --timeout 5m để chờ lâu hơn.",
+			"\n  The packet is not accepted yet. Run the same command again, and it goes on where it was; --timeout 5m waits longer.")
+	}
+	return text + t.say.of(
 		"\n  Chưa biết gói tin đã được tiếp nhận hay chưa. Hãy chạy lại đúng lệnh này: mã gói tin không đổi, nên chỉ được tiếp nhận một lần và nhận cùng một biên nhận; --timeout 5m để chờ lâu hơn.",
 		"\n  It is not known whether the packet was accepted. Run the same command again: its id stays the same, so it is accepted once and gets the same receipt; --timeout 5m waits longer.")
 }

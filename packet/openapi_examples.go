@@ -63,6 +63,8 @@ func (c *Codec) answerLike(m *message) (proto.Message, error) {
 		}, nil
 	case (&edgev1.MAcknowledge{}).ProtoReflect().Descriptor().FullName():
 		return &edgev1.MAcknowledge{DeliveryId: []string{"32", "33"}}, nil
+	case (&edgev1.MReject{}).ProtoReflect().Descriptor().FullName():
+		return &edgev1.MReject{DeliveryId: []string{"32"}, Reason: "Không mở được tệp đính kèm", Final: proto.Bool(false)}, nil
 	case (&edgev1.MDeliveries{}).ProtoReflect().Descriptor().FullName():
 		sent, err := c.sampleOf(packetv1.PacketType_PACKET_TYPE_PROGRESS)
 		if err != nil {

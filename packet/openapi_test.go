@@ -157,7 +157,7 @@ func eachField(visit func(message string, root bool, e *packetv1.Element, fd pro
 	}
 	for _, m := range []proto.Message{
 		&packetv1.MSyncDocument{}, &packetv1.MDocumentTraces{}, &packetv1.MVotes{}, &packetv1.MStatistic{}, &packetv1.MResult{}, &packetv1.Mtoken{},
-		&edgev1.MDelivery{}, &edgev1.MDeliveries{}, &edgev1.MAcknowledge{},
+		&edgev1.MDelivery{}, &edgev1.MDeliveries{}, &edgev1.MAcknowledge{}, &edgev1.MReject{},
 	} {
 		inside(m.ProtoReflect().Descriptor(), true)
 	}
@@ -212,6 +212,7 @@ func TestEdgeDocumentsAreValidAgainstTheirJSONSchemas(t *testing.T) {
 		"Mtoken":       &packetv1.Mtoken{AccessToken: "a", TokenType: "Bearer", ExpiresIn: 3600},
 		"MDeliveries":  &edgev1.MDeliveries{LeaseUntil: at, Deliveries: []*edgev1.MDelivery{{DeliveryId: "1", Sender: "H41/motcua", Organisation: "H41", AcceptedAt: at, Attempt: 1, MSyncDocument: d}}},
 		"MAcknowledge": &edgev1.MAcknowledge{DeliveryId: []string{"1", "2"}},
+		"MReject":      &edgev1.MReject{DeliveryId: []string{"1", "2"}, Reason: "x", Final: proto.Bool(true)},
 	} {
 		content := encode(t, codec, m, jsonFormat)
 		if err := validJSON(schemas(name), content); err != nil {

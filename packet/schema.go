@@ -22,7 +22,7 @@ func documents() []proto.Message {
 	return []proto.Message{
 		&packetv1.MSyncDocument{}, &packetv1.MDocumentTraces{}, &packetv1.MVotes{}, &packetv1.MStatistic{},
 		&packetv1.MResult{}, &packetv1.Mtoken{},
-		&edgev1.MDeliveries{}, &edgev1.MDelivery{}, &edgev1.MAcknowledge{},
+		&edgev1.MDeliveries{}, &edgev1.MDelivery{}, &edgev1.MAcknowledge{}, &edgev1.MReject{},
 	}
 }
 

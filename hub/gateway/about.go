@@ -41,6 +41,15 @@ func aboutPull() about {
 	}
 }
 
+func aboutReject() about {
+	return about{
+		vi: "Báo không xử lý được gói tin đã lấy", en: "Says that deliveries cannot be handled",
+		more: bilingual("Gói tin được gửi lại sau một khoảng thời gian, mỗi lần dài gấp đôi; sau số lần mà trục cho phép, hoặc ngay lập tức nếu Final, gói tin vào danh sách không giao được. Mã nào không nằm trong tay bên gọi thì được nêu trong Message, và không phải là lỗi.",
+			"Each is delivered again after a delay that doubles each time; after as many attempts as the hub allows, or at once where Final, it becomes a dead letter. An id that was not out with the caller is named in the Message, and is no error."),
+		takes: "MReject", gives: documentResult,
+	}
+}
+
 func aboutAcknowledge() about {
 	return about{
 		vi: "Xác nhận đã nhận", en: "Acknowledges deliveries",
@@ -90,8 +99,8 @@ func aboutXSD() about {
 	}
 	return about{
 		vi: "Lược đồ XML của các gói tin", en: "The XML schema of the packets",
-		more: bilingual("Sinh ra từ chính các quy tắc mà trục áp dụng. Không nêu type thì gồm cả MResult, MDeliveries và MAcknowledge.",
-			"Made from the rules that the hub itself applies. Without type it has MResult, MDeliveries and MAcknowledge, too."),
+		more: bilingual("Sinh ra từ chính các quy tắc mà trục áp dụng. Không nêu type thì gồm cả MResult, MDeliveries, MAcknowledge và MReject.",
+			"Made from the rules that the hub itself applies. Without type it has MResult, MDeliveries, MAcknowledge and MReject, too."),
 		parameters: []parameter{
 			one("mode", "strict: đúng như được ghi ra; structure: chỉ tên, thứ tự và số lần", "strict: as they are written; structure: names, order and cardinality alone", modeWords()),
 			one("type", "Loại gói tin; không có thì tất cả", "Packet; all without it", typeWords()),

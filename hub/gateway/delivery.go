@@ -156,30 +156,44 @@ func (g *gateway) acknowledge(ctx context.Context, c *call) error {
 // acknowledged reads an MAcknowledge.
 func (g *gateway) acknowledged(format exchangev1.Format, content []byte) ([]uint64, error) {
 	m := &edgev1.MAcknowledge{}
-	if _, err := g.codec.DecodeMessage(m, format, content); err != nil {
-		var invalid *packet.InvalidError
-		if errors.As(err, &invalid) {
-			return nil, errAcknowledge(invalid.Findings)
-		}
-		return nil, errAcknowledge(nil).Because(err)
+	if err := g.told(m, format, content); err != nil {
+		return nil, err
 	}
+	return deliveryIDs("MAcknowledge", m.GetDeliveryId())
+}
+
+// told reads a document in which a caller says what became of deliveries.
+func (g *gateway) told(m proto.Message, format exchangev1.Format, content []byte) error {
+	_, err := g.codec.DecodeMessage(m, format, content)
+	if err == nil {
+		return nil
+	}
+	name := string(m.ProtoReflect().Descriptor().Name())
+	if invalid, ok := errors.AsType[*packet.InvalidError](err); ok {
+		return errTold(name, invalid.Findings)
+	}
+	return errTold(name, nil).Because(err)
+}
+
+// deliveryIDs returns the sequences of deliveries that a document names, each once.
+func deliveryIDs(document string, ids []string) ([]uint64, error) {
 	var sequences []uint64
 	var findings []*packetv1.Finding
-	if n := len(m.GetDeliveryId()); n == 0 || n > maxDeliveries {
-		return nil, errAcknowledge([]*packetv1.Finding{violation("MAcknowledge.DeliveryId", "count", strconv.Itoa(n),
+	if n := len(ids); n == 0 || n > maxDeliveries {
+		return nil, errTold(document, []*packetv1.Finding{violation(document+".DeliveryId", "count", strconv.Itoa(n),
 			fmt.Sprintf("from 1 to %d are taken at once", maxDeliveries), fmt.Sprintf("mỗi lần nhận từ 1 đến %d giá trị", maxDeliveries))})
 	}
-	for i, id := range m.GetDeliveryId() {
+	for i, id := range ids {
 		sequence, err := strconv.ParseUint(strings.TrimSpace(id), 10, 64)
 		if err != nil || sequence == 0 {
-			findings = append(findings, violation(fmt.Sprintf("MAcknowledge.DeliveryId[%d]", i), "delivery_id", id,
+			findings = append(findings, violation(fmt.Sprintf("%s.DeliveryId[%d]", document, i), "delivery_id", id,
 				"is not the DeliveryId of a delivery", "không phải DeliveryId của một lượt gửi"))
 		} else if !slices.Contains(sequences, sequence) {
 			sequences = append(sequences, sequence)
 		}
 	}
 	if len(findings) > 0 {
-		return nil, errAcknowledge(findings)
+		return nil, errTold(document, findings)
 	}
 	return sequences, nil
 }
@@ -192,21 +206,16 @@ func violation(field, rule, sent, en, vi string) *packetv1.Finding {
 	}
 }
 
-func errAcknowledge(findings []*packetv1.Finding) *fault.Error {
-	return fault.New(codes.InvalidArgument, "acknowledge_invalid",
-		"the MAcknowledge is not valid", "MAcknowledge không hợp lệ").With(findings)
+func errTold(document string, findings []*packetv1.Finding) *fault.Error {
+	reasons := map[string]string{"MAcknowledge": "acknowledge_invalid", "MReject": "reject_invalid"}
+	return fault.New(codes.InvalidArgument, reasons[document], "the "+document+" is not valid", document+" không hợp lệ").With(findings)
 }
 
 func acknowledgedText(resp *exchangev1.AcknowledgeResponse) string {
 	done := len(resp.GetAcknowledged())
 	vi := fmt.Sprintf("Đã xác nhận %d lượt gửi.", done)
 	en := fmt.Sprintf("Acknowledged %s.", counted(done, "delivery", "deliveries"))
-	if missing := resp.GetNotWaiting(); len(missing) > 0 {
-		ids := make([]string, len(missing))
-		for i, sequence := range missing {
-			ids[i] = strconv.FormatUint(sequence, 10)
-		}
-		list := strings.Join(ids, ", ")
+	if list := listed(resp.GetNotWaiting()); list != "" {
 		vi += " Không còn chờ nhận: " + list + "."
 		en += " Were not waiting: " + list + "."
 	}

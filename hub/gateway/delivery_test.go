@@ -207,3 +207,33 @@ func TestAcknowledgeRefusesWhatIsNoDelivery(t *testing.T) {
 		t.Error("a refused MAcknowledge has acknowledged")
 	}
 }
+
+func TestReject(t *testing.T) {
+	t.Parallel()
+	e := startEdge(t, nil)
+	for i := range 3 {
+		e.post("/Vote/UpdateVote", xmlType, surveyXML, "Idempotency-Key", fmt.Sprint(i)).wantAccepted(t, xmlType)
+	}
+	e.get("/Delivery/Pull")
+	for _, tc := range []struct{ mediaType, body, want string }{
+		{xmlType, "<MReject><DeliveryId>1</DeliveryId><DeliveryId>9</DeliveryId><Reason>bận</Reason></MReject>",
+			"Sẽ gửi lại sau: 1. Không nằm trong tay hệ thống này: 9. / To be delivered again later: 1. Were not out with this node: 9."},
+		{jsonType, `{"DeliveryId":["2"],"Reason":"bận","Final":true}`,
+			"Sẽ gửi lại sau: 0. Không giao được: 1. / To be delivered again later: 0. Dead letters: 1."},
+	} {
+		got := e.post("/Delivery/Reject", tc.mediaType, tc.body)
+		if status, message := got.result(t); got.StatusCode != http.StatusOK || status != 1 || message != tc.want {
+			t.Errorf("%s: got %d, Status %d, %q; want %q", tc.body, got.StatusCode, status, message, tc.want)
+		}
+	}
+	for body, field := range map[string]string{
+		"<MReject><DeliveryId>3</DeliveryId></MReject>":                     "MReject.Reason",
+		"<MReject><DeliveryId>x</DeliveryId><Reason>bận</Reason></MReject>": "MReject.DeliveryId[0]",
+		"<MReject><Reason>bận</Reason></MReject>":                           "MReject.DeliveryId",
+	} {
+		got := e.post("/Delivery/Reject", xmlType, body)
+		if status, message := got.result(t); got.StatusCode != http.StatusBadRequest || status != 0 || !strings.Contains(message+got.body, field) {
+			t.Errorf("%s: got %d, Status %d, %s; want a refusal that names %s", body, got.StatusCode, status, got.body, field)
+		}
+	}
+}

@@ -27,6 +27,7 @@
 //
 //	GET, POST /Delivery/Pull?max=32&wait=0   MDeliveries
 //	POST      /Delivery/Acknowledge          MAcknowledge, answered by MResult
+//	POST      /Delivery/Reject               MReject, answered by MResult
 //
 // max is at most 1024 deliveries, wait at most 60 seconds. What is not
 // acknowledged before LeaseUntil is delivered again.

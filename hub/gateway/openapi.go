@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -31,7 +32,7 @@ func OpenAPI() ([]byte, error) {
 	for name, schema := range described.Components.Schemas {
 		d.Components.Schemas[name] = schema
 	}
-	if err := d.acknowledgements(); err != nil {
+	if err := errors.Join(d.deliveryIDs("MAcknowledge"), d.deliveryIDs("MReject")); err != nil {
 		return nil, err
 	}
 	for path, r := range (&gateway{}).addresses() {

@@ -19,7 +19,7 @@ import (
 func documents() map[string]proto.Message {
 	return map[string]proto.Message{
 		"MSyncDocument": &packetv1.MSyncDocument{}, "MDocumentTraces": &packetv1.MDocumentTraces{}, "MVotes": &packetv1.MVotes{}, "MStatistic": &packetv1.MStatistic{},
-		documentResult: &packetv1.MResult{}, "MDeliveries": &edgev1.MDeliveries{}, "MAcknowledge": &edgev1.MAcknowledge{},
+		documentResult: &packetv1.MResult{}, "MDeliveries": &edgev1.MDeliveries{}, "MAcknowledge": &edgev1.MAcknowledge{}, "MReject": &edgev1.MReject{},
 	}
 }
 

@@ -150,10 +150,10 @@ func decimals(least uint64) string {
 	return "^(?:" + strings.Join(append(forms, most), "|") + ")$"
 }
 
-// acknowledgements adds to the schema of MAcknowledge what the edge itself demands of
-// it.
-func (d *openAPI) acknowledgements() error {
-	const name, member = "MAcknowledge", "DeliveryId"
+// deliveryIDs adds to the schema of a document what the edge itself demands of its
+// DeliveryId.
+func (d *openAPI) deliveryIDs(name string) error {
+	const member = "DeliveryId"
 	var schema map[string]any
 	if err := json.Unmarshal(d.Components.Schemas[name], &schema); err != nil {
 		return fmt.Errorf("schema %s: %w", name, err)

@@ -115,7 +115,7 @@ func TestOpenAPIHasEveryAddressWithItsMethodsAndNoOther(t *testing.T) {
 	}
 	want := []string{
 		"/Document/SyncDocument", "/Document/UpdateDocumentTraces", "/Statistic/UpdateStatistic", "/Vote/UpdateVote", "/Delivery/Pull",
-		"/Delivery/Acknowledge", "/healthz", "/openapi.json", "/schema/lienthong.xsd", "/v1/packets/{sequence}/content",
+		"/Delivery/Acknowledge", "/Delivery/Reject", "/healthz", "/openapi.json", "/schema/lienthong.xsd", "/v1/packets/{sequence}/content",
 	}
 	for _, service := range []protoreflect.ServiceDescriptor{
 		exchangev1.File_lienthong_exchange_v1_exchange_proto.Services().ByName("ExchangeService"),

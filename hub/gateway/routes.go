@@ -30,6 +30,7 @@ func (g *gateway) officialRoutes() map[string]route {
 	routes := map[string]route{
 		"/Delivery/Pull":        {methods: []string{http.MethodGet, http.MethodPost}, about: aboutPull, serve: g.pull},
 		"/Delivery/Acknowledge": {methods: []string{http.MethodPost}, about: aboutAcknowledge, serve: g.acknowledge},
+		"/Delivery/Reject":      {methods: []string{http.MethodPost}, about: aboutReject, serve: g.reject},
 		"/healthz":              {methods: read, open: true, about: aboutHealth, serve: g.health},
 		xsdPath:                 {methods: read, open: true, about: aboutXSD, serve: g.xsd},
 		openAPIPath:             {methods: read, open: true, about: aboutOpenAPI, serve: g.openAPI},

@@ -254,6 +254,70 @@ func (x *MAcknowledge) GetDeliveryId() []string {
 	return nil
 }
 
+// Says that deliveries cannot be handled, and why: all of them for one reason.
+type MReject struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of the deliveries that cannot be handled, at most 1024.
+	DeliveryId []string `protobuf:"bytes,1,rep,name=delivery_id,json=DeliveryId,proto3" json:"delivery_id,omitempty"`
+	// Why, for people, at most 500 characters: the packets' senders see it.
+	Reason string `protobuf:"bytes,2,opt,name=reason,json=Reason,proto3" json:"reason,omitempty"`
+	// Trying again will not help: they become dead letters at once.
+	Final         *bool `protobuf:"varint,3,opt,name=final,json=Final,proto3,oneof" json:"final,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MReject) Reset() {
+	*x = MReject{}
+	mi := &file_lienthong_edge_v1_edge_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MReject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MReject) ProtoMessage() {}
+
+func (x *MReject) ProtoReflect() protoreflect.Message {
+	mi := &file_lienthong_edge_v1_edge_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MReject.ProtoReflect.Descriptor instead.
+func (*MReject) Descriptor() ([]byte, []int) {
+	return file_lienthong_edge_v1_edge_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MReject) GetDeliveryId() []string {
+	if x != nil {
+		return x.DeliveryId
+	}
+	return nil
+}
+
+func (x *MReject) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MReject) GetFinal() bool {
+	if x != nil && x.Final != nil {
+		return *x.Final
+	}
+	return false
+}
+
 var File_lienthong_edge_v1_edge_proto protoreflect.FileDescriptor
 
 const file_lienthong_edge_v1_edge_proto_rawDesc = "" +
@@ -304,7 +368,18 @@ const file_lienthong_edge_v1_edge_proto_rawDesc = "" +
 	"\n" +
 	"DeliveryId\x1a8Mã của các gói tin đã nhận xong, tối đa 1024(\x01R6Ids of the deliveries that are done with, at most 1024R\n" +
 	"DeliveryId:R\xba\xc8\x18N\n" +
-	"\fMAcknowledge\x12%Xác nhận đã nhận các gói tin*\x17Acknowledges deliveriesB=Z;github.com/lienthong/lienthong/gen/lienthong/edge/v1;edgev1b\x06proto3"
+	"\fMAcknowledge\x12%Xác nhận đã nhận các gói tin*\x17Acknowledges deliveries\"\xc4\x05\n" +
+	"\aMReject\x12\xb3\x01\n" +
+	"\vdelivery_id\x18\x01 \x03(\tB\x91\x01\xba\xc8\x18\x8c\x01\n" +
+	"\n" +
+	"DeliveryId\x1a@Mã của các gói tin không xử lý được, tối đa 1024(\x01R:Ids of the deliveries that cannot be handled, at most 1024R\n" +
+	"DeliveryId\x12\xc6\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\xad\x01\xba\xc8\x18\xa8\x01\n" +
+	"\x06Reason\x1aYLý do, tối đa 500 ký tự; bên gửi xem được, không ghi dữ liệu cá nhân(\x01RAWhy, at most 500 characters; the senders see it: no personal dataR\x06Reason\x12\xc0\x01\n" +
+	"\x05final\x18\x03 \x01(\bB\xa4\x01\xba\xc8\x18\x9f\x01\n" +
+	"\x05Final\x1aYtrue nếu thử lại cũng vô ích: chuyển ngay vào danh sách không giao đượcR;true where trying again will not help: dead letters at onceH\x00R\x05Final\x88\x01\x01:m\xba\xc8\x18i\n" +
+	"\aMReject\x126Báo không xử lý được các gói tin đã lấy*&Says that deliveries cannot be handledB\b\n" +
+	"\x06_finalB=Z;github.com/lienthong/lienthong/gen/lienthong/edge/v1;edgev1b\x06proto3"
 
 var (
 	file_lienthong_edge_v1_edge_proto_rawDescOnce sync.Once
@@ -318,25 +393,26 @@ func file_lienthong_edge_v1_edge_proto_rawDescGZIP() []byte {
 	return file_lienthong_edge_v1_edge_proto_rawDescData
 }
 
-var file_lienthong_edge_v1_edge_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_lienthong_edge_v1_edge_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_lienthong_edge_v1_edge_proto_goTypes = []any{
 	(*MDeliveries)(nil),           // 0: lienthong.edge.v1.MDeliveries
 	(*MDelivery)(nil),             // 1: lienthong.edge.v1.MDelivery
 	(*MAcknowledge)(nil),          // 2: lienthong.edge.v1.MAcknowledge
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
-	(*v1.MSyncDocument)(nil),      // 4: lienthong.packet.v1.MSyncDocument
-	(*v1.MDocumentTraces)(nil),    // 5: lienthong.packet.v1.MDocumentTraces
-	(*v1.MVotes)(nil),             // 6: lienthong.packet.v1.MVotes
-	(*v1.MStatistic)(nil),         // 7: lienthong.packet.v1.MStatistic
+	(*MReject)(nil),               // 3: lienthong.edge.v1.MReject
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*v1.MSyncDocument)(nil),      // 5: lienthong.packet.v1.MSyncDocument
+	(*v1.MDocumentTraces)(nil),    // 6: lienthong.packet.v1.MDocumentTraces
+	(*v1.MVotes)(nil),             // 7: lienthong.packet.v1.MVotes
+	(*v1.MStatistic)(nil),         // 8: lienthong.packet.v1.MStatistic
 }
 var file_lienthong_edge_v1_edge_proto_depIdxs = []int32{
-	3, // 0: lienthong.edge.v1.MDeliveries.lease_until:type_name -> google.protobuf.Timestamp
+	4, // 0: lienthong.edge.v1.MDeliveries.lease_until:type_name -> google.protobuf.Timestamp
 	1, // 1: lienthong.edge.v1.MDeliveries.deliveries:type_name -> lienthong.edge.v1.MDelivery
-	3, // 2: lienthong.edge.v1.MDelivery.accepted_at:type_name -> google.protobuf.Timestamp
-	4, // 3: lienthong.edge.v1.MDelivery.m_sync_document:type_name -> lienthong.packet.v1.MSyncDocument
-	5, // 4: lienthong.edge.v1.MDelivery.m_document_traces:type_name -> lienthong.packet.v1.MDocumentTraces
-	6, // 5: lienthong.edge.v1.MDelivery.m_votes:type_name -> lienthong.packet.v1.MVotes
-	7, // 6: lienthong.edge.v1.MDelivery.m_statistic:type_name -> lienthong.packet.v1.MStatistic
+	4, // 2: lienthong.edge.v1.MDelivery.accepted_at:type_name -> google.protobuf.Timestamp
+	5, // 3: lienthong.edge.v1.MDelivery.m_sync_document:type_name -> lienthong.packet.v1.MSyncDocument
+	6, // 4: lienthong.edge.v1.MDelivery.m_document_traces:type_name -> lienthong.packet.v1.MDocumentTraces
+	7, // 5: lienthong.edge.v1.MDelivery.m_votes:type_name -> lienthong.packet.v1.MVotes
+	8, // 6: lienthong.edge.v1.MDelivery.m_statistic:type_name -> lienthong.packet.v1.MStatistic
 	7, // [7:7] is the sub-list for method output_type
 	7, // [7:7] is the sub-list for method input_type
 	7, // [7:7] is the sub-list for extension type_name
@@ -350,13 +426,14 @@ func file_lienthong_edge_v1_edge_proto_init() {
 		return
 	}
 	file_lienthong_edge_v1_edge_proto_msgTypes[1].OneofWrappers = []any{}
+	file_lienthong_edge_v1_edge_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lienthong_edge_v1_edge_proto_rawDesc), len(file_lienthong_edge_v1_edge_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
