@@ -72,7 +72,8 @@ type ExchangeServiceClient interface {
 	// Tells how far an accepted packet has got with each of its recipients. Only its
 	// sender may ask.
 	GetDeliveryStatus(ctx context.Context, in *GetDeliveryStatusRequest, opts ...grpc.CallOption) (*GetDeliveryStatusResponse, error)
-	// Fetches an accepted packet. Only its sender and its recipients may.
+	// Fetches an accepted packet. Only its sender and its recipients may. NOT_FOUND,
+	// packet_expired, where it was accepted and is not kept any more; its receipt is.
 	GetPacket(ctx context.Context, in *GetPacketRequest, opts ...grpc.CallOption) (*GetPacketResponse, error)
 	// Fetches the receipt of an accepted packet. Only its sender may.
 	GetReceipt(ctx context.Context, in *GetReceiptRequest, opts ...grpc.CallOption) (*GetReceiptResponse, error)
@@ -242,7 +243,8 @@ type ExchangeServiceServer interface {
 	// Tells how far an accepted packet has got with each of its recipients. Only its
 	// sender may ask.
 	GetDeliveryStatus(context.Context, *GetDeliveryStatusRequest) (*GetDeliveryStatusResponse, error)
-	// Fetches an accepted packet. Only its sender and its recipients may.
+	// Fetches an accepted packet. Only its sender and its recipients may. NOT_FOUND,
+	// packet_expired, where it was accepted and is not kept any more; its receipt is.
 	GetPacket(context.Context, *GetPacketRequest) (*GetPacketResponse, error)
 	// Fetches the receipt of an accepted packet. Only its sender may.
 	GetReceipt(context.Context, *GetReceiptRequest) (*GetReceiptResponse, error)
