@@ -36,6 +36,7 @@ type scripted struct {
 	exchangev1.UnimplementedExchangeServiceServer
 	lookupv1.UnimplementedLookupServiceServer
 	enrolmentv1.UnimplementedEnrolmentServiceServer
+	exchangev1.UnimplementedTransferServiceServer
 
 	authority *certs.Authority
 	ledger    *ledger.Ledger
@@ -58,6 +59,7 @@ type scripted struct {
 	join     func(*enrolmentv1.JoinRequest) (*enrolmentv1.JoinResponse, error)
 	ask      func(context.Context, *lookupv1.AskRequest) (*lookupv1.AskResponse, error)
 	serve    func(lookupv1.LookupService_ServeServer) error
+	uploads  exchangev1.TransferServiceServer
 	changed  chan struct{}
 	admitted func(context.Context) error
 }
@@ -123,6 +125,7 @@ func startHub(t testing.TB) *scripted {
 	exchangev1.RegisterExchangeServiceServer(h.server, h)
 	lookupv1.RegisterLookupServiceServer(h.server, h)
 	enrolmentv1.RegisterEnrolmentServiceServer(h.server, h)
+	exchangev1.RegisterTransferServiceServer(h.server, transfers{h})
 	served := make(chan error, 1)
 	go func() { served <- h.server.Serve(h.listener) }()
 	t.Cleanup(func() {
@@ -132,6 +135,17 @@ func startHub(t testing.TB) *scripted {
 		}
 	})
 	return h
+}
+
+// transfers are those of a hub, as a test has set them.
+type transfers struct{ *scripted }
+
+func (t transfers) GetUpload(ctx context.Context, req *exchangev1.GetUploadRequest) (*exchangev1.GetUploadResponse, error) {
+	return t.uploads.GetUpload(ctx, req)
+}
+
+func (t transfers) Upload(stream exchangev1.TransferService_UploadServer) error {
+	return t.uploads.Upload(stream)
 }
 
 func (h *scripted) profile() certs.Hub {
@@ -248,6 +262,9 @@ func (h *scripted) accept(env *exchangev1.Envelope) (*exchangev1.Receipt, error)
 
 func (h *scripted) sign(env *exchangev1.Envelope) (*exchangev1.Receipt, error) {
 	digest := sha256.Sum256(env.GetContent())
+	if env.GetUpload() != nil {
+		copy(digest[:], env.GetUpload().GetSha256())
+	}
 	sequence := uint64(len(h.accepted))
 	leaf, err := proto.Marshal(&exchangev1.Statement{
 		Hub: "hub1", Sequence: sequence, AcceptedAt: timestamppb.Now(), Sender: sender,

@@ -125,10 +125,15 @@ func FlagError(cmd *cobra.Command, err error) error {
 		return Usage(err)
 	}
 	flag := invalid.GetFlag()
-	return Usage(fmt.Errorf("--%s %q: %s expected", flag.Name, invalid.GetValue(), valuesOf(flag.Value.Type())))
+	takes := valuesOf(flag.Value.Type())
+	if takes == "" { // of another kind, which has words of its own
+		return Usage(fmt.Errorf("--%s %q: %w", flag.Name, invalid.GetValue(), invalid.Unwrap()))
+	}
+	return Usage(fmt.Errorf("--%s %q: %s expected", flag.Name, invalid.GetValue(), takes))
 }
 
-// valuesOf says what flags of a type take, before "expected".
+// valuesOf says what flags of a type take, before "expected"; nothing where it does not
+// know.
 func valuesOf(typ string) string {
 	switch typ {
 	case "bool":
@@ -148,7 +153,7 @@ func valuesOf(typ string) string {
 	case "duration":
 		return "a time with its unit, e.g. 30s or 2m, is"
 	}
-	return "a " + typ + " is"
+	return ""
 }
 
 func unknownCommand(cmd *cobra.Command, word string) error {

@@ -22,19 +22,9 @@ func (s *Service) GetPacket(ctx context.Context, req *exchangev1.GetPacketReques
 	if err != nil {
 		return nil, err
 	}
-	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
-	switch {
-	case errors.Is(err, store.ErrRemoved):
-		return nil, expired(statement)
-	case errors.Is(err, store.ErrCorrupt):
-		return nil, unreadable(statement, err)
-	}
+	accepted, err := s.packetOf(ctx, statement)
 	if err != nil {
-		return nil, fmt.Errorf("read packet: %w", err)
-	}
-	accepted := &exchangev1.AcceptedPacket{}
-	if err := proto.Unmarshal(records[0], accepted); err != nil {
-		return nil, fmt.Errorf("read packet: %w", err)
+		return nil, err
 	}
 	if accepted.GetEnvelope().GetUpload() != nil {
 		if err := checkFormat(accepted.GetEnvelope(), req.GetFormat()); err != nil {
@@ -46,6 +36,25 @@ func (s *Service) GetPacket(ctx context.Context, req *exchangev1.GetPacketReques
 		return nil, err
 	}
 	return &exchangev1.GetPacketResponse{Packet: accepted}, nil
+}
+
+// packetOf reads an accepted packet; where it cannot be read, the error says why to who
+// may see it.
+func (s *Service) packetOf(ctx context.Context, statement *exchangev1.Statement) (*exchangev1.AcceptedPacket, error) {
+	records, err := s.store.Records(ctx, []uint64{statement.GetSequence()})
+	switch {
+	case errors.Is(err, store.ErrRemoved):
+		return nil, expired(statement)
+	case errors.Is(err, store.ErrCorrupt):
+		return nil, unreadable(statement, err)
+	case err != nil:
+		return nil, fmt.Errorf("read packet: %w", err)
+	}
+	accepted := &exchangev1.AcceptedPacket{}
+	if err := proto.Unmarshal(records[0], accepted); err != nil {
+		return nil, fmt.Errorf("read packet: %w", err)
+	}
+	return accepted, nil
 }
 
 // convert rewrites an envelope's content in another format; unspecified leaves

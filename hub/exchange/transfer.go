@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
@@ -297,16 +296,9 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 		return err
 	}
 	defer leave()
-	records, err := s.store.Records(ctx, []uint64{req.GetSequence()})
-	if errors.Is(err, store.ErrRemoved) {
-		return expired(statement)
-	}
+	accepted, err := s.packetOf(ctx, statement)
 	if err != nil {
-		return fmt.Errorf("read packet: %w", err)
-	}
-	accepted := &exchangev1.AcceptedPacket{}
-	if err := proto.Unmarshal(records[0], accepted); err != nil {
-		return fmt.Errorf("read packet: %w", err)
+		return err
 	}
 	content, large := LargeContent(accepted)
 	size := content.Size

@@ -75,7 +75,8 @@ type ExchangeServiceClient interface {
 	GetDeliveryStatus(ctx context.Context, in *GetDeliveryStatusRequest, opts ...grpc.CallOption) (*GetDeliveryStatusResponse, error)
 	// Tells what waits for the caller.
 	GetInbox(ctx context.Context, in *GetInboxRequest, opts ...grpc.CallOption) (*GetInboxResponse, error)
-	// Fetches an accepted packet. Only its sender and its recipients may.
+	// Fetches an accepted packet. Only its sender and its recipients may. NOT_FOUND,
+	// packet_expired, where it was accepted and is not kept any more; its receipt is.
 	GetPacket(ctx context.Context, in *GetPacketRequest, opts ...grpc.CallOption) (*GetPacketResponse, error)
 	// Fetches the receipt of an accepted packet. Only its sender may.
 	GetReceipt(ctx context.Context, in *GetReceiptRequest, opts ...grpc.CallOption) (*GetReceiptResponse, error)
@@ -257,7 +258,8 @@ type ExchangeServiceServer interface {
 	GetDeliveryStatus(context.Context, *GetDeliveryStatusRequest) (*GetDeliveryStatusResponse, error)
 	// Tells what waits for the caller.
 	GetInbox(context.Context, *GetInboxRequest) (*GetInboxResponse, error)
-	// Fetches an accepted packet. Only its sender and its recipients may.
+	// Fetches an accepted packet. Only its sender and its recipients may. NOT_FOUND,
+	// packet_expired, where it was accepted and is not kept any more; its receipt is.
 	GetPacket(context.Context, *GetPacketRequest) (*GetPacketResponse, error)
 	// Fetches the receipt of an accepted packet. Only its sender may.
 	GetReceipt(context.Context, *GetReceiptRequest) (*GetReceiptResponse, error)

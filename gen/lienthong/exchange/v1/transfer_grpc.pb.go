@@ -36,15 +36,19 @@ type TransferServiceClient interface {
 	// Uploads the content of an envelope that is to be submitted. The first message
 	// says which, and from where on; the rest are its bytes, in order. Half-close to
 	// end: the hub answers how much it holds. What it held when a stream was cut it
-	// still holds. A new stream for the same envelope ends the one before.
+	// still holds. A new stream for the same envelope ends the one before. The hub ends
+	// a stream on which no whole message comes for half a minute: on a slow line, bytes
+	// are to come in small pieces.
 	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadRequest, UploadResponse], error)
 	// Says how much of an upload the hub holds, on stable storage: go on from there.
 	GetUpload(ctx context.Context, in *GetUploadRequest, opts ...grpc.CallOption) (*GetUploadResponse, error)
 	// Gives up an upload, so that it does not count any more. Those that are neither
-	// finished nor submitted end by themselves after a time.
+	// finished nor submitted end by themselves after a time, and at once those whose
+	// packet is refused for good: with a refusal that does not say when to try again.
 	DropUpload(ctx context.Context, in *DropUploadRequest, opts ...grpc.CallOption) (*DropUploadResponse, error)
 	// Fetches the content of an accepted packet, the bytes its sender wrote, from an
-	// offset on. Only its sender and its recipients may.
+	// offset on. Only its sender and its recipients may. NOT_FOUND, packet_expired, where
+	// it is not kept any more.
 	Download(ctx context.Context, in *DownloadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadResponse], error)
 }
 
@@ -119,15 +123,19 @@ type TransferServiceServer interface {
 	// Uploads the content of an envelope that is to be submitted. The first message
 	// says which, and from where on; the rest are its bytes, in order. Half-close to
 	// end: the hub answers how much it holds. What it held when a stream was cut it
-	// still holds. A new stream for the same envelope ends the one before.
+	// still holds. A new stream for the same envelope ends the one before. The hub ends
+	// a stream on which no whole message comes for half a minute: on a slow line, bytes
+	// are to come in small pieces.
 	Upload(grpc.ClientStreamingServer[UploadRequest, UploadResponse]) error
 	// Says how much of an upload the hub holds, on stable storage: go on from there.
 	GetUpload(context.Context, *GetUploadRequest) (*GetUploadResponse, error)
 	// Gives up an upload, so that it does not count any more. Those that are neither
-	// finished nor submitted end by themselves after a time.
+	// finished nor submitted end by themselves after a time, and at once those whose
+	// packet is refused for good: with a refusal that does not say when to try again.
 	DropUpload(context.Context, *DropUploadRequest) (*DropUploadResponse, error)
 	// Fetches the content of an accepted packet, the bytes its sender wrote, from an
-	// offset on. Only its sender and its recipients may.
+	// offset on. Only its sender and its recipients may. NOT_FOUND, packet_expired, where
+	// it is not kept any more.
 	Download(*DownloadRequest, grpc.ServerStreamingServer[DownloadResponse]) error
 	mustEmbedUnimplementedTransferServiceServer()
 }
