@@ -50,7 +50,8 @@ With --output json every line is an object. One with type finding for each:
   message, message_vi, message_en  what the rule says, and what to do
 
 and at the end one with type summary: checked (false: not all could be), packets, last
-(sequence), waiting, dead, covered (by the ledger's checkpoint), bytes,
+(sequence), waiting, dead, covered (by the ledger's checkpoint), epochs (where the hub
+went on from a copy: last sequence before, next, at, copied), bytes,
 seconds, megabytes_per_second, problems, notices.
 
 Exit codes: 0 everything is as it must be; 1 there are problems; 2 not all could be
@@ -211,16 +212,17 @@ func (f *fsck) write(told any) {
 
 // toldSummary is what --output json ends with.
 type toldSummary struct {
-	Type    string  `json:"type"`
-	Checked bool    `json:"checked"`
-	Packets uint64  `json:"packets"`
-	Last    uint64  `json:"last"`
-	Waiting uint64  `json:"waiting"`
-	Dead    uint64  `json:"dead"`
-	Covered uint64  `json:"covered"`
-	Bytes   int64   `json:"bytes"`
-	Seconds float64 `json:"seconds"`
-	Rate    float64 `json:"megabytes_per_second"`
+	Type    string      `json:"type"`
+	Checked bool        `json:"checked"`
+	Packets uint64      `json:"packets"`
+	Last    uint64      `json:"last"`
+	Waiting uint64      `json:"waiting"`
+	Dead    uint64      `json:"dead"`
+	Covered uint64      `json:"covered"`
+	Epochs  []toldEpoch `json:"epochs"`
+	Bytes   int64       `json:"bytes"`
+	Seconds float64     `json:"seconds"`
+	Rate    float64     `json:"megabytes_per_second"`
 
 	Problems int `json:"problems"`
 	Notices  int `json:"notices"`
@@ -232,10 +234,13 @@ func (f *fsck) sum(checked hub.Checked, all bool) {
 	if f.options.output == formatJSON {
 		f.write(toldSummary{
 			Type: "summary", Checked: all, Packets: checked.Packets, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
-			Covered: checked.Covered, Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
+			Covered: checked.Covered, Epochs: epochsOf(checked), Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
 			Problems: f.problems, Notices: f.notices,
 		})
 		return
+	}
+	for _, e := range checked.Epochs {
+		f.println(f.epoch(e))
 	}
 	verdict := f.say.of("mọi thứ đều đúng", "everything is as it must be")
 	if f.problems > 0 {
