@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -250,5 +251,50 @@ func TestDeclareRestored(t *testing.T) {
 	}
 	if checked := wantSound(t, dir, 3); len(checked.Epochs) != 1 || checked.Epochs[0].Last != 1 {
 		t.Errorf("epochs %+v; want one after packet 1", checked.Epochs)
+	}
+}
+
+// Deliveries that were pulled from the lost hub are acknowledged late, at the restored one:
+// that settles nothing that waits there. The start on the backup is cut short before it
+// was noted that its epoch has begun; the next begins another.
+func TestLateAcknowledgementsSettleNothingElse(t *testing.T) {
+	t.Parallel()
+	running := hubtest.Start(t)
+	address := running.GRPCAddress()
+	province := join(t, running, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	portal := join(t, running, "G22/portal", registryv1.NodeKind_NODE_KIND_PORTAL)
+	running.Grant("H41", "G22/portal")
+	sent(t, province, "a")
+	dir := filepath.Join(t.TempDir(), "backup")
+	backedUp(t, running.DataDir, dir)
+	sent(t, province, "b")
+	sent(t, province, "c")
+	pulled, err := portal.Pull(t.Context(), &exchangev1.PullRequest{Max: 10})
+	if err != nil || len(pulled.GetDeliveries()) != 3 {
+		t.Fatalf("pulled %v, %v; want three deliveries", pulled, err)
+	}
+	running.Stop()
+	mark, err := os.ReadFile(filepath.Join(dir, "backup.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := func(c *hub.Config) { c.DataDir, c.GRPC = dir, address }
+	hubtest.Start(t, on).Stop()
+	if err := os.WriteFile(filepath.Join(dir, "backup.json"), mark, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	running = hubtest.Start(t, on)
+	d, e := sent(t, province, "d").Statement.GetSequence(), sent(t, province, "e").Statement.GetSequence()
+	late, err := portal.Acknowledge(t.Context(), 1, 2, 3)
+	if err != nil || !slices.Equal(late.GetAcknowledged(), []uint64{1}) || !slices.Equal(late.GetNotWaiting(), []uint64{2, 3}) {
+		t.Errorf("late acknowledgements: %v, %v; want that 2 and 3 are not waiting", late, err)
+	}
+	again, err := portal.Pull(t.Context(), &exchangev1.PullRequest{Max: 10})
+	if err != nil || len(again.GetDeliveries()) != 2 || again.GetDeliveries()[0].GetPacket().GetSequence() != d || again.GetDeliveries()[1].GetPacket().GetSequence() != e {
+		t.Errorf("pulled %v, %v; want %d and %d", again, err, d, e)
+	}
+	running.Stop()
+	if checked := wantSound(t, dir, 3); len(checked.Epochs) != 2 {
+		t.Errorf("epochs %+v; want two", checked.Epochs)
 	}
 }
