@@ -180,12 +180,12 @@ func (c *checker) judge(b *batch, thorough bool) {
 
 // fits checks that the parts of a group are in a payload of such a length.
 func (g *group) fits(length int) error {
-	end := g.leaves
+	end := g.recordsAt()
 	for _, e := range g.packets {
-		end += int(e.leafSize)
+		end += int(e.recordSize)
 	}
-	if g.names > g.note || g.note > g.leaves || end > g.length || g.length != length {
-		return fmt.Errorf("a group's parts make %d bytes; it has %d", g.length, length)
+	if g.names > g.note || g.note > g.leaves || end != g.length || g.length != length {
+		return fmt.Errorf("a group's parts make %d and %d bytes; it has %d", g.length, end, length)
 	}
 	return nil
 }

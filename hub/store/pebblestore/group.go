@@ -103,7 +103,7 @@ func framed(submissions []store.Submission, fresh []store.Fresh, sealed store.Se
 	}
 	binary.BigEndian.PutUint64(head[24:], uint64(sealed.At.UnixNano())) //nolint:gosec // read back the same way
 	binary.BigEndian.PutUint32(head[32:], evidence)
-	binary.BigEndian.PutUint32(head[36:], headSum(head))
+	putSum(head)
 	g.checksum = evidence
 	if err := g.place(len(names), len(sealed.Note), leaves); err != nil {
 		return nil, nil, err
@@ -118,6 +118,8 @@ func headSum(head []byte) uint32 {
 	table := castagnoli()
 	return crc32.Update(crc32.Checksum(head[:36], table), table, head[headSize:])
 }
+
+func putSum(head []byte) { binary.BigEndian.PutUint32(head[36:], headSum(head)) }
 
 // place finds the offsets from the sizes.
 func (g *group) place(names, note, leaves int) error {

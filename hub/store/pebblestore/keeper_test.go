@@ -18,7 +18,8 @@ type keeper struct {
 	t    testing.TB
 	disk vfs.FS
 	*pebblestore.Store
-	last uint64 // sequence
+	last   uint64 // sequence
+	beside int64  // bytes beside the records that come
 }
 
 const keeperSegment = 16 << 10
@@ -58,7 +59,7 @@ func recordOf(sequence uint64) []byte { return bytes.Repeat(fmt.Appendf(nil, "%0
 func (k *keeper) put(kind uint32, second int64, count int) {
 	k.t.Helper()
 	for range count {
-		sub := store.Submission{Sender: "A", ID: fmt.Sprintf("id-%06d", k.last+1), Recipients: []string{"P"}, Kind: kind}
+		sub := store.Submission{Sender: "A", ID: fmt.Sprintf("id-%06d", k.last+1), Recipients: []string{"P"}, Kind: kind, ContentBytes: k.beside}
 		outcomes, err := k.Accept(k.t.Context(), []store.Submission{sub}, func(fresh []store.Fresh) (store.Sealed, error) {
 			n := fresh[0].Sequence
 			return store.Sealed{Records: [][]byte{recordOf(n)}, Leaves: [][]byte{fmt.Appendf(nil, "leaf %d", n)}, Note: []byte("note"), At: time.Unix(second, 0)}, nil

@@ -28,10 +28,10 @@ type plan struct {
 	look
 	gone         sequences
 	count, bytes int64 // of packets, and of what they take
-	frees        int64 // bytes of the segment, of packets
+	frees        int64 // bytes of the segment, and beside the records, of packets
 	drops        int64 // bytes of the segment, of settlements
 	limited      int64 // packets of kinds that are not kept for ever
-	late         bool  // something has been there for too long
+	aged, late   bool  // something is past its age, and by far
 	soon         []ageing
 }
 
@@ -66,6 +66,23 @@ func (p *pass) segment(ctx context.Context, s *summary) error {
 		return nil
 	}
 	return p.rewrite(ctx, s, plan)
+}
+
+// worthEnding says whether the segment that is being written would be rewritten if it
+// were not.
+func (p *pass) worthEnding(ctx context.Context, s *summary) (bool, error) {
+	if !p.due(s) {
+		return false, nil
+	}
+	if err := p.lookFor(ctx, s); err != nil || !p.worthLooking(s) {
+		return false, err
+	}
+	made, err := p.plan(ctx, s)
+	if err != nil {
+		return false, err
+	}
+	s.look = made.seen(s)
+	return made.enough(s) && (made.aged || made.frees*4 >= p.store.opts.SegmentBytes), nil
 }
 
 // worthLooking says whether more may be done, or due, than when a segment was looked at
@@ -108,17 +125,19 @@ func (p *pass) reach(s *summary) int64 {
 }
 
 // droppable says whether enough settlements in a segment may be of removed packets to
-// look at them.
+// look at them: not again before more were removed.
 func (p *pass) droppable(s *summary) bool {
 	if s.settled.count == 0 || s.total == p.total {
 		return false
 	}
 	epochs := p.store.Epochs()
 	reach, all := p.reach(s), int64(epochs.Ordinal(s.settled.high)-epochs.Ordinal(s.settled.low)+1) //nolint:gosec // sequences
-	if reach <= s.reach || reach < all && reach-s.reach < all/16 {
-		return false
+	more := reach > s.reach && (reach == all || reach-s.reach >= all/16)
+	if more && (reach == all || float64(s.settled.bytes)*float64(reach)/float64(all)*4 >= float64(s.Bytes)) {
+		return true
 	}
-	return reach == all || float64(s.settled.bytes)*float64(reach)/float64(all)*4 >= float64(s.Bytes)
+	s.total = p.total
+	return false
 }
 
 // plan reads a segment and finds what is to go.
@@ -130,7 +149,7 @@ func (p *pass) plan(ctx context.Context, s *summary) (*plan, error) {
 		}
 		made.undone = p.undone.count(s.from, s.to)
 	}
-	err := p.scan(ctx, s.First, s.End, func(f journal.Frame) error {
+	err := p.scan(ctx, s.First, min(s.End, p.judged), func(f journal.Frame) error {
 		switch f.Kind {
 		case frameGroup:
 			g, err := parseWhole(f)
@@ -169,10 +188,11 @@ func (p *pass) planFor(made *plan, sequence uint64, c costs, at time.Time) {
 	if aged || p.excess[c.kind] > 0 {
 		p.excess[c.kind] -= c.bytes
 		made.gone.add(sequence)
-		made.count, made.bytes, made.frees, made.late = made.count+1, made.bytes+c.bytes, made.frees+c.frees, made.late || late
+		made.count, made.bytes, made.frees = made.count+1, made.bytes+c.bytes, made.frees+c.frees+c.beside
+		made.aged, made.late = made.aged || aged, made.late || late
 	}
 	made.left[c.kind] += c.bytes
-	next := ageing{frees: c.frees}
+	next := ageing{frees: c.frees + c.beside}
 	if keep.Age > 0 {
 		next.due, next.late = at.Add(keep.Age), lateAt(keep, at)
 	}

@@ -162,7 +162,7 @@ func (s *Store) AcceptedAfter(ctx context.Context, afterSequence uint64, maxEntr
 	var entries []store.Entry
 	last, epochs := s.durable.Load(), s.Epochs()
 	for next, more := following(afterSequence), true; more && next <= last && len(entries) < maxEntries; {
-		if err := ctx.Err(); err != nil {
+		if err := s.goingOn(ctx); err != nil { // many groups may have nothing left
 			return nil, fmt.Errorf("accepted log at %d: %w", next, err)
 		}
 		if e, skipped := epochs.Gap(next); skipped {
@@ -189,6 +189,16 @@ func (s *Store) AcceptedAfter(ctx context.Context, afterSequence uint64, maxEntr
 		}
 	}
 	return entries, nil
+}
+
+// goingOn says whether a call that takes long may do so: the store waits for it to close.
+func (s *Store) goingOn(ctx context.Context) error {
+	select {
+	case <-s.retention.quit:
+		return store.ErrClosed
+	default:
+		return ctx.Err() //nolint:wrapcheck // by the caller
+	}
 }
 
 // readAhead is what of a group is read at once.

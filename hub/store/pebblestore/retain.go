@@ -97,18 +97,20 @@ func (r *retention) stop() {
 // Retain removes what is no longer kept, and returns what it has done: with an error too.
 // It is called while everything else goes on; of several calls, one works at a time.
 //
-// The journal's segments are what it works on, each as a whole. One is rewritten when at
-// least a quarter of it can go, when all can that ever will, or when something is there a
-// quarter longer than its age allows. Of a kind with too many bytes there may so be a
-// quarter of a segment more. The segment that is being written is ended early when
-// something in it is past its age, or when a quarter of a segment is more than its kinds
-// may have.
+// The journal's segments are what it works on, each as a whole. One is rewritten when that
+// frees at least a quarter of its bytes, here or beside the records; when all goes that
+// ever can; or when something is there a quarter longer than its age allows. What a kind
+// has too much of and is so put off counts as gone: nothing later goes in its place. The
+// segment that is being written is ended early when it
+// would be rewritten for what is past its age, or to free a quarter of a whole segment:
+// bounds much shorter than the time between passes, or smaller, make many small segments.
 //
 // removing is called with the records that are about to go, which are valid until it
 // returns, before they do; in order, but with the same ones again where a pass fails after
-// it, or the hub does. An error of it ends the pass. store.ErrFull and other failures to
-// write leave what is there as it was; after store.ErrBroken nothing is accepted any more.
-// store.ErrClosed where the store is closed meanwhile.
+// it, or the hub does. It may call anything but Retain and Close. An error of it ends the
+// pass. store.ErrFull and other failures to write leave what is there as it was; after
+// store.ErrBroken nothing is accepted any more. store.ErrClosed where the store is closed
+// meanwhile.
 func (s *Store) Retain(ctx context.Context, how store.Retention, removing func(context.Context, []store.Entry) error) (store.Retained, error) {
 	for kind, keep := range how.Kinds {
 		if keep.Age < 0 || keep.Bytes < 0 {
@@ -156,13 +158,11 @@ func (p *pass) run(ctx context.Context) error {
 	}
 	p.changedKinds()
 	err := p.summarise(ctx, p.store.journal.Synced())
-	sealed := false
 	if err == nil {
 		p.count()
-		sealed, err = p.seal()
-	}
-	if err == nil && (sealed || p.anythingDue()) {
-		err = p.remove(ctx)
+		if p.anythingDue() {
+			err = p.remove(ctx)
+		}
 	}
 	p.done.Kinds = p.kept()
 	return err
@@ -215,30 +215,6 @@ func (p *pass) count() {
 	}
 }
 
-// seal ends the segment that is being written, if enough in it is due.
-func (p *pass) seal() (sealed bool, err error) {
-	if len(p.segments) == 0 {
-		return false, nil
-	}
-	last := p.segments[len(p.segments)-1]
-	over := int64(0)
-	for kind, h := range last.kinds {
-		// What is due by size is the oldest: there is some here if more than all else is.
-		others := -h.bytes
-		for _, s := range p.segments {
-			if in := s.kinds[kind]; in != nil {
-				others += in.bytes
-			}
-		}
-		over += max(0, min(h.bytes, p.excess[kind]-others))
-	}
-	aged := last.from > 0 && last.from <= p.UpTo && p.aged(last)
-	if last.Sealed || !aged && (over == 0 || over*4 < p.store.opts.SegmentBytes) {
-		return false, nil
-	}
-	return true, p.store.journal.Seal() //nolint:wrapcheck // by Retain
-}
-
 // aged says whether something in a segment is past its age.
 func (p *pass) aged(s *summary) bool {
 	for kind, h := range s.kinds {
@@ -261,7 +237,7 @@ func (p *pass) over(s *summary) bool {
 
 // anythingDue says whether it is worth the while to find out what is done.
 func (p *pass) anythingDue() bool {
-	return slices.ContainsFunc(p.segments, func(s *summary) bool { return s.Sealed && (p.due(s) || p.droppable(s)) })
+	return slices.ContainsFunc(p.segments, func(s *summary) bool { return p.due(s) || s.Sealed && p.droppable(s) })
 }
 
 // due says whether there is something in a segment that goes once it is done.
@@ -269,28 +245,45 @@ func (p *pass) due(s *summary) bool {
 	return s.from > 0 && s.from <= p.UpTo && (p.aged(s) || p.over(s))
 }
 
-// remove works on all segments that it can, the oldest first.
-func (p *pass) remove(ctx context.Context) (err error) {
-	if err := p.judge(); err != nil {
+// remove works on all segments that it can, the oldest first, and then on the last one,
+// if it is worth ending it.
+func (p *pass) remove(ctx context.Context) error {
+	ends, err := p.round(ctx)
+	if err != nil || !ends {
 		return err
+	}
+	if err := p.store.journal.Seal(); err != nil {
+		return err //nolint:wrapcheck // by Retain
+	}
+	_, err = p.round(ctx)
+	return err
+}
+
+// round works on the segments that were ended, and says whether the last should be.
+func (p *pass) round(ctx context.Context) (ends bool, err error) {
+	if err := p.judge(); err != nil {
+		return false, err
 	}
 	defer func() { err = errors.Join(err, p.snapshot.Close()) }()
 	if err := p.summarise(ctx, p.judged); err != nil {
-		return err
+		return false, err
 	}
 	p.count()
 	for _, s := range append([]*summary(nil), p.segments...) {
 		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // by Retain
+			return false, err //nolint:wrapcheck // by Retain
 		}
-		if !s.Sealed || s.End > p.judged {
-			break
+		switch {
+		case !s.Sealed:
+			return p.worthEnding(ctx, s)
+		case s.End > p.judged:
+			return false, nil
 		}
 		if err := p.segment(ctx, s); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // judge takes the snapshot that says what is done, and makes it durable.
@@ -306,7 +299,7 @@ func (p *pass) judge() error {
 	if err != nil {
 		return errors.Join(err, p.snapshot.Close())
 	}
-	p.judged = at.position
+	p.judged, p.undone, p.from, p.to = at.position, sequences{}, 0, 0
 	return nil
 }
 
@@ -380,4 +373,4 @@ func past(keep store.Keep, at, now time.Time) (aged, late bool) {
 }
 
 // lateAt is when a packet goes, however little goes with it.
-func lateAt(keep store.Keep, at time.Time) time.Time { return at.Add(keep.Age + keep.Age/4) }
+func lateAt(keep store.Keep, at time.Time) time.Time { return at.Add(keep.Age).Add(keep.Age / 4) }

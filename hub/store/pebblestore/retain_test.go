@@ -76,6 +76,75 @@ func TestRetainSparesWhatComesMeanwhile(t *testing.T) {
 	wantSound(t, disk)
 }
 
+// What comes into the last segment before that is ended waits, too.
+func TestRetainSparesWhatComesBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	var k *keeper
+	var armed atomic.Bool
+	disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpCreate && path.Ext(op.Path) == ".sst" && armed.CompareAndSwap(true, false) {
+			k.put(1, 1, 3) // once the snapshot is taken that says that the segment is worth ending
+		}
+		return nil
+	}))
+	k = keep(t, disk)
+	k.put(1, 1, 8)
+	k.acknowledge(1, 8)
+	armed.Store(true)
+	k.retain(ofOneSecond(9), 8)
+	k.wantWaiting(3)
+	k.wantReadable(1, 8, true)
+	k.wantReadable(9, 11, false)
+	k.close()
+	wantSound(t, disk)
+}
+
+// What is known of a segment is of the file that there is, also where a crash has kept
+// what was known of the one before.
+func TestRetainKnowsWhichFileItKnows(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewCrashableMem()
+	k := keep(t, disk)
+	k.put(1, 1, 30)
+	k.put(2, 1, 20)
+	k.acknowledge(1, 20)
+	k.retain(ofOneSecond(9), 20)
+	k.reopen() // the index on the disk knows the segments as they are
+	k.acknowledge(21, 29)
+	k.retain(ofOneSecond(9), 9)
+	crashed := lost(disk)
+	k.close()
+	k = keep(t, crashed)
+	if kinds := k.retain(ofOneSecond(9), 0).Kinds; kinds[1].Packets != 1 || kinds[1].Bytes != 1<<10 {
+		t.Errorf("kept %+v; want one packet", kinds)
+	}
+	k.close()
+}
+
+// What is put off because it is little counts as gone: nothing later goes in its place.
+func TestRetainTakesNothingInPlaceOfWhatIsPutOff(t *testing.T) {
+	t.Parallel()
+	k := keep(t, vfs.NewMem())
+	k.put(2, 1, 10)
+	k.put(1, 1, 2) // of which one waits
+	k.put(2, 1, 14)
+	k.put(1, 1, 1) // alone in its segment: all that can go
+	k.put(2, 1, 20)
+	k.acknowledge(11, 11)
+	k.acknowledge(27, 27)
+	how := ofOneSecond(9)
+	how.Kinds[1] = store.Keep{Bytes: 2 << 10}
+	for range 3 {
+		k.retain(how, 0)
+	}
+	k.acknowledge(12, 12)
+	how.Kinds[1] = store.Keep{Bytes: 1 << 10}
+	k.retain(how, 2)
+	k.wantReadable(11, 12, true)
+	k.wantReadable(13, 47, false)
+	k.close()
+}
+
 // Of what is removed, little is left on the disk: acknowledgements, dead letters and what
 // became of them go. Registry and audit log stay, and the index is made from what is left.
 func TestRetainCompacts(t *testing.T) {
@@ -226,14 +295,35 @@ func TestRetainPutsOffWhatIsLittle(t *testing.T) {
 	k.close()
 }
 
+// A large content is not little, however little its record is.
+func TestRetainDoesNotPutOffLargeContents(t *testing.T) {
+	t.Parallel()
+	k := keep(t, vfs.NewMem())
+	k.put(2, 1, 6)
+	k.beside = 1 << 20
+	k.put(1, 1, 2)
+	k.beside = 0
+	k.put(2, 1, 20)
+	k.acknowledge(7, 7)
+	how := ofOneSecond(9)
+	how.Kinds[1] = store.Keep{Bytes: 1 << 20}
+	if retained := k.retain(how, 1); retained.RemovedBytes != 1<<20+1<<10 {
+		t.Errorf("%d bytes were removed; want those of a record and what is beside it", retained.RemovedBytes)
+	}
+	k.wantReadable(7, 7, true)
+	k.wantReadable(8, 28, false)
+	k.close()
+}
+
 // The segment that is written to is ended early for what is past its age, and not else.
 func TestRetainEndsTheLastSegmentOfWhatIsOld(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()
 	k := keep(t, disk)
 	k.put(1, 1, 3)
+	k.retain(ofOneSecond(100), 0) // nothing is done
 	k.acknowledge(1, 3)
-	k.retain(ofOneSecond(1), 0)
+	k.retain(ofOneSecond(1), 0)                          // nothing is old
 	if files := journalFiles(t, disk); len(files) != 2 { // with the lock
 		t.Errorf("files %v; want one segment", files)
 	}

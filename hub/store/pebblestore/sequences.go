@@ -2,8 +2,12 @@ package pebblestore
 
 import "math/bits"
 
-// sequences is a set of sequences: a bit for each of a range, where any is in it.
-type sequences struct{ chunks map[uint64]*chunk }
+// sequences is a set of sequences: a bit for each in a range where some are in it and some
+// are not.
+type sequences struct {
+	chunks map[uint64]*chunk
+	full   *chunk // stands for all that have every sequence
+}
 
 // chunkBits is how many sequences a chunk is of.
 const chunkBits = 1 << 15
@@ -14,12 +18,31 @@ func (s *sequences) add(sequence uint64) {
 	if s.chunks == nil {
 		s.chunks = map[uint64]*chunk{}
 	}
-	c, ok := s.chunks[sequence/chunkBits]
+	number := sequence / chunkBits
+	c, ok := s.chunks[number]
 	if !ok {
 		c = &chunk{}
-		s.chunks[sequence/chunkBits] = c
+		s.chunks[number] = c
 	}
-	c[sequence%chunkBits/64] |= 1 << (sequence % 64)
+	word := &c[sequence%chunkBits/64]
+	if bit := uint64(1) << (sequence % 64); *word&bit == 0 {
+		if *word |= bit; *word == 1<<64-1 {
+			s.share(number, c)
+		}
+	}
+}
+
+// share lets go of a chunk that is full.
+func (s *sequences) share(number uint64, c *chunk) {
+	for _, word := range c {
+		if word != 1<<64-1 {
+			return
+		}
+	}
+	if s.full == nil {
+		s.full = c
+	}
+	s.chunks[number] = s.full
 }
 
 func (s *sequences) has(sequence uint64) bool {

@@ -13,6 +13,7 @@ type costs struct {
 	kind    uint32
 	removed bool
 	bytes   int64 // of the record and beside it
+	beside  int64
 	frees   int64 // bytes of the frame
 }
 
@@ -37,7 +38,8 @@ func (g *group) each(payload []byte, visit func(sequence uint64, c costs)) error
 		c.kind = r.uint32()
 		if !e.removed {
 			before := len(r.bytes)
-			c.bytes = int64(e.recordSize) + int64(r.uint64()) //nolint:gosec // written the same way
+			c.beside = int64(r.uint64()) //nolint:gosec // written the same way
+			c.bytes = int64(e.recordSize) + c.beside
 			for recipients := r.uint32(); recipients > 0 && !r.failed; recipients-- {
 				r.skip()
 			}
@@ -86,8 +88,8 @@ func (g *group) without(payload []byte, gone *sequences) ([]byte, error) {
 	if r.failed || len(r.bytes) > 0 {
 		return nil, fmt.Errorf("%w: the names of the group at %d", store.ErrCorrupt, g.position)
 	}
-	binary.BigEndian.PutUint32(shorter[12:], uint32(len(shorter)-g.names))       //nolint:gosec // less than it was
-	binary.BigEndian.PutUint32(shorter[36:], headSum(shorter[:g.names:g.names])) //nolint:gosec // as above
+	binary.BigEndian.PutUint32(shorter[12:], uint32(len(shorter)-g.names)) //nolint:gosec // less than it was
+	putSum(shorter[:g.names])
 	shorter = append(shorter, payload[g.note:g.recordsAt()]...)
 	for i, e := range g.packets {
 		if !gone.has(g.first + uint64(i)) { //nolint:gosec // index
