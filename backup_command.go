@@ -31,10 +31,12 @@ in the data directory: keep it, too.
 
 To restore, start a hub on the backup, or on a copy of it: lienthong hub --data DIR. It
 makes its index anew from the journal. Where it is at another address then, start it with
---host for its new name, and tell each profile: lienthong node set-address HOST:PORT. What was accepted after the backup is not there:
-senders that submit it again get new receipts, and an auditor who keeps a checkpoint that
-covers it will find that the ledger does not go on from it. Before that, check it:
-lienthong fsck --data DIR.
+--host for its new name, and tell each profile: lienthong node set-address HOST:PORT. What
+was accepted after the backup is not there: senders that submit it again, with the same
+ids, get new receipts. The hub goes on with sequences that nobody has given, and with a
+ledger of another name, so that what the lost hub has signed since is not contradicted.
+Copies made in other ways have to be declared: lienthong restore --help. Before that,
+check it: lienthong fsck --data DIR.
 
 Exit codes: 0 the backup is whole; 1 it could not be made, and an earlier one is as it
 was; 2 the command line is wrong.`,

@@ -52,7 +52,8 @@ With --output json every line is an object. One with type finding for each:
 
 and at the end one with type summary: checked (false: not all could be), packets, removed
 (of these, by retention: their receipts are kept), last (sequence), waiting, dead, covered
-(by the ledger's checkpoint), bytes (read, with those of large contents), seconds,
+(by the ledger's checkpoint), epochs (where the hub went on from a copy: last sequence
+before, next, at, copied), bytes (read, with those of large contents), seconds,
 megabytes_per_second, problems, notices, and error, where not all could be checked: why.
 
 Exit codes: 0 everything is as it must be; 1 there are problems; 2 not all could be
@@ -220,17 +221,18 @@ func (f *fsck) write(told any) {
 
 // toldSummary is what --output json ends with.
 type toldSummary struct {
-	Type    string  `json:"type"`
-	Checked bool    `json:"checked"`
-	Packets uint64  `json:"packets"`
-	Removed uint64  `json:"removed"`
-	Last    uint64  `json:"last"`
-	Waiting uint64  `json:"waiting"`
-	Dead    uint64  `json:"dead"`
-	Covered uint64  `json:"covered"`
-	Bytes   int64   `json:"bytes"`
-	Seconds float64 `json:"seconds"`
-	Rate    float64 `json:"megabytes_per_second"`
+	Type    string      `json:"type"`
+	Checked bool        `json:"checked"`
+	Packets uint64      `json:"packets"`
+	Removed uint64      `json:"removed"`
+	Last    uint64      `json:"last"`
+	Waiting uint64      `json:"waiting"`
+	Dead    uint64      `json:"dead"`
+	Covered uint64      `json:"covered"`
+	Epochs  []toldEpoch `json:"epochs"`
+	Bytes   int64       `json:"bytes"`
+	Seconds float64     `json:"seconds"`
+	Rate    float64     `json:"megabytes_per_second"`
 
 	Problems int `json:"problems"`
 	Notices  int `json:"notices"`
@@ -249,10 +251,13 @@ func (f *fsck) sum(checked hub.Checked, failed error) {
 		}
 		f.write(toldSummary{
 			Type: "summary", Checked: failed == nil, Error: why, Packets: checked.Packets, Removed: checked.Removed, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
-			Covered: checked.Covered, Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
+			Covered: checked.Covered, Epochs: epochsOf(checked), Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
 			Problems: f.problems, Notices: f.notices,
 		})
 		return
+	}
+	for _, e := range checked.Epochs {
+		f.println(f.epoch(e))
 	}
 	verdict := f.say.of("mọi thứ đều đúng", "everything is as it must be")
 	if f.problems > 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	command "github.com/lienthong/lienthong"
 	"github.com/lienthong/lienthong/hub"
@@ -121,4 +122,62 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("submitted again to the restored hub: %q; before: %q", again, accepted)
 	}
 	must(t, "node", "receive", "--profile", portal, "--count", "1", "--dir", filepath.Join(t.TempDir(), "inbox"))
+}
+
+// An auditor and a sender, over a restore: what is shared stays proven, what is lost is
+// said to be, and receipts from before and after hold.
+func TestRestoreIsSaidToAuditorsAndSenders(t *testing.T) {
+	t.Parallel()
+	dir, files, address := t.TempDir(), samplesDir(t), freeAddress(t)
+	in := func(name string) string { return filepath.Join(dir, name) }
+	data, admin, to := in("hub"), filepath.Join(dir, "hub", "admin"), in("backup")
+	running := startHub(t, data, address, "127.0.0.1:0")
+	province := enrol(t, admin, "H41/motcua", "one-stop")
+	enrol(t, admin, "G22/portal", "portal")
+	must(t, "admin", "--profile", admin, "right", "grant", "--from", "H41", "--to", "G22/portal", "--type", "all")
+	submit := func(receipts, file string) string {
+		must(t, "node", "submit", "--profile", province, "--receipts", in(receipts), filepath.Join(files, file))
+		kept, err := filepath.Glob(filepath.Join(in(receipts), "*.json"))
+		if err != nil || len(kept) != 1 {
+			t.Fatalf("receipts %v, %v", kept, err)
+		}
+		proven := false
+		for deadline := time.Now().Add(30 * time.Second); !proven && time.Now().Before(deadline); {
+			proven = lienthong(t, "", "ledger", "receipt", "--profile", province, kept[0]).code == 0
+		}
+		if !proven {
+			t.Fatalf("%s came under no checkpoint", kept[0])
+		}
+		return kept[0]
+	}
+	shared := submit("shared", "dossier.xml")
+	must(t, "ledger", "checkpoint", "--profile", province, "--out", in("shared.checkpoint"))
+	must(t, "backup", "--data", data, "--to", to)
+	lost := submit("lost", "progress.xml")
+	must(t, "ledger", "checkpoint", "--profile", province, "--out", in("lost.checkpoint"))
+	wantSaid(t, "declared while the hub runs", lienthong(t, "", "restore", "--data", data), 1, "a hub runs on "+data)
+	if err := running.end(t, syscall.SIGKILL); err == nil {
+		t.Fatal("the hub ended well, though killed")
+	}
+
+	running = startHub(t, to, address, "127.0.0.1:0")
+	after := submit("after", "progress.xml")
+	wantSaid(t, "all shared", lienthong(t, "", "ledger", "consistency", "--profile", province, "--from", in("shared.checkpoint")), 0,
+		"consistent: ", "The hub was restored from a backup: the ledger ")
+	wantSaid(t, "some lost", lienthong(t, "", "ledger", "consistency", "--profile", province, "--from", in("lost.checkpoint")), 1,
+		"RESTORED: ", "submit it again with the same id", in("lost.checkpoint.fork"))
+	wantSaid(t, "in Vietnamese", inVietnamese(t, "ledger", "consistency", "--profile", province, "--from", in("lost.checkpoint")), 1, "TRỤC ĐÃ ĐƯỢC KHÔI PHỤC")
+	must(t, "verify", "--profile", province, shared, lost, after)
+	wantSaid(t, "its index", lienthong(t, "", "verify", "--profile", province, after), 0, "index 1 of 2")
+	must(t, "ledger", "checkpoint", "--profile", province, "--out", in("after.checkpoint"))
+	must(t, "verify", "--profile", province, "--checkpoint", in("after.checkpoint"), after)
+	if err := running.end(t, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wantSaid(t, "fsck of the restored", lienthong(t, "", "fsck", "--data", to), 0, "the hub was restored from a backup of ", "after sequence 1 comes ", "everything is as it must be")
+	wantSaid(t, "fsck in JSON", lienthong(t, "", "fsck", "--data", to, "--output", "json"), 0, `"epochs":[{"last":1,"next":`)
+	wantSaid(t, "declared", lienthong(t, "", "restore", "--data", to), 0, to+": declared as a copy")
+	wantSaid(t, "declared in Vietnamese", inVietnamese(t, "restore", "--data", to), 0, "đã khai báo là bản sao")
+	wantSaid(t, "of nothing", lienthong(t, "", "restore", "--data", files), 1, files+" is no data directory of a hub")
+	wantSaid(t, "nowhere", lienthong(t, "", "restore"), 2, "--data DIR is required")
 }

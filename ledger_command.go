@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/lienthong/lienthong/certs"
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
@@ -200,7 +201,7 @@ func (a *auditor) keep(file string, c signedCheckpoint) error {
 		return err
 	}
 	return a.print(a.say.of("%s: sổ cái của %s có %d mục, theo %s", "%s: the ledger of %s has %d entries, under %s"),
-		file, c.said.Hub, c.said.Size, checkpointWords(a.say, c.said))
+		file, c.said.Origin(), c.said.Size, checkpointWords(a.say, c.said))
 }
 
 func (a *auditor) print(format string, args ...any) error {
@@ -231,7 +232,10 @@ func (a *auditor) consistency(ctx context.Context, options auditOptions) error {
 		return a.fork(options, newer, err)
 	}
 	err = a.print(a.say.of("nhất quán: sổ cái %d mục của %s bắt đầu bằng nguyên vẹn %d mục của %s", "consistent: the %d entries of the ledger of %s begin with the %d of %s, unchanged"),
-		newer.said.Size, newer.said.Hub, older.said.Size, options.from)
+		newer.said.Size, newer.said.Origin(), older.said.Size, options.from)
+	if err == nil {
+		err = a.sayRestored(older.said, newer.said)
+	}
 	if err != nil || options.out == "" {
 		return err
 	}
@@ -240,15 +244,18 @@ func (a *auditor) consistency(ctx context.Context, options auditOptions) error {
 
 // fork keeps the checkpoint that contradicts an earlier one, and says so loudly.
 func (a *auditor) fork(options auditOptions, newer signedCheckpoint, why error) error {
+	if errors.Is(why, receipt.ErrRestored) {
+		return a.restored(options, newer, why)
+	}
 	evidence := options.from + ".fork"
 	if err := certs.WriteFile(evidence, newer.signed, 0o644); err != nil {
 		why = errors.Join(why, err)
 	}
 	return fmt.Errorf(a.say.of(`SỔ CÁI BỊ RẼ NHÁNH: sổ cái mà %s đưa ra không tiếp nối sổ cái đã ký trong %s: %w
-Trục đã thay đổi, làm mất hoặc chèn thêm gói tin đã tiếp nhận, hoặc đã được khôi phục từ bản sao lưu cũ.
+Trục đã thay đổi, làm mất hoặc chèn thêm gói tin đã tiếp nhận, hoặc chạy tiếp từ một bản sao cũ mà không khai báo.
 Hãy giữ cả hai tệp, đều có chữ ký của trục, làm bằng chứng: %[2]s và %[4]s`,
 		`FORK: the ledger that %s shows does not go on from the one signed in %s: %w
-The hub has changed, lost or inserted accepted packets, or was restored from an old backup.
+The hub has changed, lost or inserted accepted packets, or goes on from an old copy and does not say so.
 Keep both files, which the hub has signed, as evidence: %[2]s and %[4]s`), a.hub.Address, options.from, why, evidence)
 }
 
@@ -308,6 +315,7 @@ func (a *auditor) receipt(ctx context.Context, under signedCheckpoint, underFile
 		return a.told(err)
 	}
 	kept.Receipt.Checkpoint, kept.Receipt.Inclusion, kept.Statement = under.signed, resp.GetPath(), statement
+	kept.Receipt.LedgerIndex = proto.Uint64(resp.GetIndex())
 	proven, err := a.verifier.Prove(kept.GetReceipt())
 	if err != nil {
 		return err

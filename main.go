@@ -111,7 +111,7 @@ Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
-	}, hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), ledgerCommand(), fsckCommand(), backupCommand(), demoCommand(), versionCommand())
+	}, hubCommand(), admin.Commands(), nodeCommand(), packetCommand(), verifyCommand(), ledgerCommand(), fsckCommand(), backupCommand(), restoreCommand(), demoCommand(), versionCommand())
 	root.SetFlagErrorFunc(admin.FlagError)
 	return root
 }

@@ -165,7 +165,7 @@ func (v *receiptChecker) proof(proven receipt.Proven) string {
 		return group
 	}
 	return group + fmt.Sprintf(v.say.of(" và vị trí %d trong sổ cái %d mục, theo %s", " and its place in the ledger, index %d of %d, under %s"),
-		proven.Statement.GetSequence()-1, proven.Checkpoint.Size, checkpointWords(v.say, *proven.Checkpoint))
+		proven.Index, proven.Checkpoint.Size, checkpointWords(v.say, *proven.Checkpoint))
 }
 
 // checkpointWords names a checkpoint by its time.
@@ -243,7 +243,7 @@ func (v *receiptChecker) checkUnder(file string, proven receipt.Proven) error {
 		return nil
 	case proven.Statement.GetHub() != v.under.Hub:
 		return fmt.Errorf("%w: the receipt is of hub %q, the checkpoint in %s of %q", receipt.ErrContradiction, proven.Statement.GetHub(), v.underFile, v.under.Hub)
-	case proven.Statement.GetSequence() > v.under.Size:
+	case v.under.Epoch == 0 && proven.Statement.GetSequence() > v.under.Size:
 		return beyond(v.say, proven.Statement.GetSequence(), *v.under, v.underFile, file)
 	case proven.Checkpoint == nil || proven.Checkpoint.Size != v.under.Size:
 		return fmt.Errorf(v.say.of("chưa được chứng minh theo điểm kiểm tra trong %s; hãy lấy bằng chứng: lienthong ledger receipt %s --checkpoint %[1]s",

@@ -301,24 +301,3 @@ func refuseUnfinished(dataDir string) error {
 	}
 	return nil
 }
-
-// takeBackup makes a backup, where the hub is started on one, its data directory.
-func (h *Hub) takeBackup() error {
-	path := filepath.Join(h.cfg.DataDir, backupFile)
-	written, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var of Backup
-	if err == nil {
-		err = json.Unmarshal(written, &of)
-	}
-	if err == nil {
-		err = errors.Join(os.Remove(path), syncDirectory(h.cfg.DataDir))
-	}
-	if err != nil {
-		return fmt.Errorf("start on a backup: %w", err)
-	}
-	h.cfg.Logger.Warn("the hub goes on from a backup: what was accepted after it was made is not there", "made", of.Begun, "of", of.Source)
-	return nil
-}

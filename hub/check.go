@@ -106,7 +106,7 @@ type check struct {
 	opts   CheckOptions
 	report func(Finding)
 	audit  *ledger.Audit // nil without a key
-	// followed is the sequence up to which the audit has all leaves; under inOrder.
+	// followed is how many leaves the audit has, from the first on; under inOrder.
 	followed uint64
 	failed   error
 	unsigned bool         // there is no checkpoint
@@ -159,7 +159,7 @@ func (c *check) lookForLost(stored pebblestore.Checked) {
 
 // judge judges a commit group: that it is what was signed, and that everything said of
 // its packets agrees.
-func (c *check) judge(group *pebblestore.Contents) (wrong []pebblestore.Wrong, inOrder func()) {
+func (c *check) judge(group *pebblestore.Contents) (wrong []pebblestore.Wrong, inOrder func(whole bool)) {
 	if c.audit == nil || c.opts.Quick {
 		return c.judgeLarge(group), nil
 	}
@@ -178,13 +178,12 @@ func (c *check) judge(group *pebblestore.Contents) (wrong []pebblestore.Wrong, i
 	if err != nil {
 		wrong = append(wrong, pebblestore.Wrong{Rule: RuleSignature, Sequence: group.First, What: err.Error()})
 	}
-	first := group.First
-	return wrong, func() {
-		if first != c.followed+1 { // some are missing, which was reported
+	return wrong, func(whole bool) {
+		if !whole { // some are missing, which was reported
 			return
 		}
+		c.failed = errors.Join(c.failed, c.audit.Add(c.followed, hashes))
 		c.followed += uint64(len(hashes))
-		c.failed = errors.Join(c.failed, c.audit.Add(first-1, hashes))
 	}
 }
 
@@ -229,12 +228,13 @@ func (c *check) endLedger(stored pebblestore.Checked) (covered uint64, err error
 		return 0, nil
 	}
 	covered, err = c.audit.End()
-	beyond := covered > stored.Last
+	last := stored.Epochs.Ordinal(stored.Last)
+	beyond := covered > last
 	switch {
 	case c.failed != nil:
 		return covered, nil
 	case c.opts.Quick && beyond:
-		c.report(Finding{Rule: RuleDiverged, File: ledgerDir, What: fmt.Sprintf("the last checkpoint is of %d packets, the accepted log ends after %d", covered, stored.Last)})
+		c.report(Finding{Rule: RuleDiverged, File: ledgerDir, What: fmt.Sprintf("the last checkpoint is of %d packets, the accepted log ends after %d", covered, last)})
 		return covered, nil
 	case c.opts.Quick:
 		return covered, nil

@@ -106,7 +106,7 @@ func (h *Hub) openData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.takeBackup(); err != nil {
+	if err := h.goOn(ctx); err != nil {
 		return err
 	}
 	return h.openKeys(ctx)
@@ -120,23 +120,24 @@ func (h *Hub) openLedger(ctx context.Context) error {
 	}
 	var err error
 	h.log, err = ledger.OpenLog(ctx, ledger.LogConfig{
-		Ledger: h.ledger, Dir: dir, Leaves: h.leavesAfter,
+		Ledger: h.ledger, Dir: dir, Leaves: h.leavesAfter, Ordinal: h.ordinal, Epoch: h.store.Epochs().First(),
 		Interval: h.cfg.CheckpointInterval, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
 	})
 	return err
 }
 
-// leavesAfter reads the leaves that follow a sequence, up to the end of their commit
+// leavesAfter reads the leaves that follow so many others, up to the end of their commit
 // group.
 func (h *Hub) leavesAfter(ctx context.Context, after uint64) ([][]byte, error) {
-	group, err := h.store.Group(ctx, after+1)
+	next := h.store.Epochs().Sequence(after + 1)
+	group, err := h.store.Group(ctx, next)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return group.Leaves[after+1-group.First:], nil
+	return group.Leaves[next-group.First:], nil
 }
 
 // makePrivate makes a directory that only its owner can look into, or makes one

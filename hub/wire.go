@@ -119,7 +119,7 @@ func (h *Hub) wireExchange(validator protovalidate.Validator) error {
 	}
 	h.exchange, err = exchange.New(exchange.Config{
 		Store: h.store, DeadLetters: h.store, Rights: h.registry, SpeaksFor: registry.SpeaksFor, Codec: h.liberal, Strict: strict, ReadStrictly: h.registry.ReadStrictly, StrictHub: h.cfg.Strict,
-		Ledger: h.ledger, Included: h.log.Included, Caller: rpc.NodeFrom,
+		Ledger: h.ledger, Included: h.log.Included, Skipped: h.skipped, Caller: rpc.NodeFrom,
 		Blobs: h.blobs, Large: large,
 		Validator: validator, Limits: exchange.Limits{ContentBytes: h.cfg.ContentBytes, LargeBytes: int64(h.cfg.LargeBytes), Attempts: h.cfg.DeliveryAttempts, TransferIdle: h.cfg.TransferIdle},
 		Quota:    func(node string) exchange.Quota { return exchange.Quota(h.registry.Quota(node)) },

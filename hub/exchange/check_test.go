@@ -27,7 +27,7 @@ func storedPacket(t *testing.T) exchange.Stored {
 	var found exchange.Stored
 	var once sync.Once
 	_, err := pebblestore.Check(t.Context(), filepath.Join(h.dir, "store"), pebblestore.CheckOptions{
-		Judge: func(g *pebblestore.Contents) ([]pebblestore.Wrong, func()) {
+		Judge: func(g *pebblestore.Contents) ([]pebblestore.Wrong, func(bool)) {
 			p := g.Packets[0]
 			once.Do(func() {
 				found = exchange.Stored{Submission: p.Submission, Sequence: g.First, At: g.At, Record: bytes.Clone(p.Record), Leaf: bytes.Clone(p.Leaf)}

@@ -87,9 +87,12 @@ func (s *Service) GetReceipt(ctx context.Context, req *exchangev1.GetReceiptRequ
 	if err != nil {
 		return nil, err
 	}
-	receipt.Checkpoint, receipt.Inclusion, err = s.included(req.GetSequence())
+	place, err := s.included(req.GetSequence())
 	if err != nil {
 		return nil, fmt.Errorf("prove receipt in the ledger: %w", err)
+	}
+	if receipt.Checkpoint, receipt.Inclusion = place.Checkpoint, place.Path; receipt.Checkpoint != nil {
+		receipt.LedgerIndex = &place.Index
 	}
 	return &exchangev1.GetReceiptResponse{Receipt: receipt, Statement: statement}, nil
 }
@@ -103,7 +106,7 @@ func (s *Service) statementFor(ctx context.Context, sequence uint64, orRecipient
 	}
 	group, err := s.store.Group(ctx, sequence)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, noSuchPacket(sequence, orRecipient)
+		return nil, s.absent(sequence, orRecipient)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read statement: %w", err)

@@ -17,6 +17,7 @@ import (
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	packetv1 "github.com/lienthong/lienthong/gen/lienthong/packet/v1"
 	"github.com/lienthong/lienthong/hub/fault"
+	"github.com/lienthong/lienthong/hub/ledger"
 	"github.com/lienthong/lienthong/hub/store"
 	"github.com/lienthong/lienthong/hub/store/blobs"
 	"github.com/lienthong/lienthong/packet"
@@ -130,7 +131,7 @@ func orElse[T comparable](value, otherwise T) T {
 }
 
 // Config is what a Service is made of. All but Limits, Quota, Strict, ReadStrictly,
-// StrictHub, Included, Stopping, End and Committed is required.
+// StrictHub, Included, Skipped, Stopping, End and Committed is required.
 type Config struct {
 	Store       Store
 	DeadLetters DeadLetters
@@ -154,7 +155,10 @@ type Config struct {
 	// Included returns the ledger's latest checkpoint and the path that proves the
 	// statement of a sequence under it; nil where it does not cover that yet. Without it,
 	// receipts prove their group only.
-	Included func(sequence uint64) (checkpoint []byte, path [][]byte, err error)
+	Included func(sequence uint64) (ledger.Included, error)
+	// Skipped says of a sequence that was skipped, where the hub went on from a copy, when
+	// that was made, zero where it is not known; nil: none was.
+	Skipped func(sequence uint64) (copied time.Time, skipped bool)
 	// SpeaksFor returns the organisation a node speaks for: its own, or the one it
 	// names; see registry.SpeaksFor.
 	SpeaksFor func(node, onBehalfOf string) (packet.Organisation, error)
@@ -206,7 +210,8 @@ type Service struct {
 	large        LargeReaders
 	transfers    *transfers
 	ledger       Ledger
-	included     func(sequence uint64) (checkpoint []byte, path [][]byte, err error)
+	included     func(sequence uint64) (ledger.Included, error)
+	skipped      func(sequence uint64) (copied time.Time, skipped bool)
 	caller       func(context.Context) (string, bool)
 	validator    protovalidate.Validator
 	limits       Limits
@@ -238,7 +243,10 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("exchange: StrictHub needs Strict, to read with")
 	}
 	if cfg.Included == nil {
-		cfg.Included = func(uint64) ([]byte, [][]byte, error) { return nil, nil, nil }
+		cfg.Included = func(uint64) (ledger.Included, error) { return ledger.Included{}, nil }
+	}
+	if cfg.Skipped == nil {
+		cfg.Skipped = func(uint64) (time.Time, bool) { return time.Time{}, false }
 	}
 	if cfg.Quota == nil {
 		cfg.Quota = func(string) Quota { return Quota{} }
@@ -255,7 +263,7 @@ func New(cfg Config) (*Service, error) {
 	limits := cfg.Limits.withDefaults()
 	s := &Service{
 		store: cfg.Store, dead: cfg.DeadLetters, rights: cfg.Rights, speaksFor: cfg.SpeaksFor,
-		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, strictHub: cfg.StrictHub, ledger: cfg.Ledger, included: cfg.Included,
+		codec: cfg.Codec, strict: cfg.Strict, readStrictly: cfg.ReadStrictly, strictHub: cfg.StrictHub, ledger: cfg.Ledger, included: cfg.Included, skipped: cfg.Skipped,
 		caller: cfg.Caller, validator: cfg.Validator, limits: limits, clock: cfg.Clock, logger: cfg.Logger,
 		blobs: cfg.Blobs, large: cfg.Large, transfers: newTransfers(),
 		maxRecipients: maxRecipients(),

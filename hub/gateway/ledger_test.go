@@ -24,7 +24,7 @@ func (ledger) GetConsistencyProof(_ context.Context, req *ledgerv1.GetConsistenc
 }
 
 func (ledger) GetInclusionProof(context.Context, *ledgerv1.GetInclusionProofRequest) (*ledgerv1.GetInclusionProofResponse, error) {
-	return &ledgerv1.GetInclusionProofResponse{Path: [][]byte{make([]byte, 32)}}, nil
+	return &ledgerv1.GetInclusionProofResponse{Path: [][]byte{make([]byte, 32)}, Index: 1}, nil
 }
 
 // ledgerSends sends the numbers in queries of the ledger.
@@ -56,7 +56,7 @@ func TestLedgerIsServedAsOpenAPISays(t *testing.T) {
 		"/v1/ledger/checkpoint":                        `{"checkpoint":"` + base64.StdEncoding.EncodeToString([]byte("hub.test\n7\n")) + `","size":"7"}`,
 		"/v1/ledger/consistency?fromSize=2&toSize=7":   `{"fromSize":"2","toSize":"7","proof":["` + hash + `"]}`,
 		"/v1/ledger/consistency?from_size=2&to_size=7": `{"fromSize":"2","toSize":"7","proof":["` + hash + `"]}`,
-		"/v1/ledger/inclusion?sequence=2&size=7":       `{"path":["` + hash + `"]}`,
+		"/v1/ledger/inclusion?sequence=2&size=7":       `{"path":["` + hash + `"],"index":"1"}`,
 	} {
 		got := e.get(path)
 		if got.StatusCode != http.StatusOK || strings.ReplaceAll(got.body, " ", "") != want {

@@ -109,7 +109,7 @@ func (a *Audit) Group(first uint64, leaves [][]byte, signed []byte) ([]tlog.Hash
 	return hashes, nil
 }
 
-// Add goes on with the hashes of leaves that follow a sequence.
+// Add goes on with the hashes of leaves that follow so many others.
 func (a *Audit) Add(after uint64, leaves []tlog.Hash) error {
 	if a.size >= a.last.size() {
 		return nil // not covered yet

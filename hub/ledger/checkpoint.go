@@ -17,6 +17,7 @@ const timePrefix = "time "
 
 // checkpoint is what the hub has said of the whole ledger.
 type checkpoint struct {
+	epoch  uint64 // first sequence of the epoch that it is of; 0 before the first
 	tree   tlog.Tree
 	at     time.Time
 	signed []byte
@@ -30,14 +31,14 @@ func (c *checkpoint) size() int64 {
 	return c.tree.N
 }
 
-func (l *Ledger) signCheckpoint(tree tlog.Tree, at time.Time) (*checkpoint, error) {
+func (l *Ledger) signCheckpoint(tree tlog.Tree, epoch uint64, at time.Time) (*checkpoint, error) {
 	at = at.UTC().Truncate(time.Millisecond)
-	text := fmt.Sprintf("%s\n%d\n%s\n%s%s\n", l.hub, tree.N, base64.StdEncoding.EncodeToString(tree.Hash[:]), timePrefix, at.Format(time.RFC3339Nano))
+	text := fmt.Sprintf("%s\n%d\n%s\n%s%s\n", origin(l.hub, epoch), tree.N, base64.StdEncoding.EncodeToString(tree.Hash[:]), timePrefix, at.Format(time.RFC3339Nano))
 	signed, err := note.Sign(&note.Note{Text: text}, l.signer)
 	if err != nil {
 		return nil, fmt.Errorf("sign checkpoint: %w", err)
 	}
-	return &checkpoint{tree: tree, at: at, signed: signed}, nil
+	return &checkpoint{epoch: epoch, tree: tree, at: at, signed: signed}, nil
 }
 
 // openCheckpoint reads a checkpoint that this ledger has signed.
@@ -55,10 +56,11 @@ func (l *Ledger) openCheckpoint(signed []byte) (*checkpoint, error) {
 		return nil, errors.New("checkpoint: not signed as this hub signs one")
 	}
 	lines := strings.Split(opened.Text, "\n")
-	if len(lines) != 5 || lines[0] != l.hub {
+	hub, epoch, err := parseOrigin(lines[0])
+	if err != nil || len(lines) != 5 || hub != l.hub {
 		return nil, errors.New("checkpoint: another note than a checkpoint of this hub")
 	}
-	c := &checkpoint{signed: signed}
+	c := &checkpoint{epoch: epoch, signed: signed}
 	c.tree.N, err = strconv.ParseInt(lines[1], 10, 64)
 	root, rootErr := base64.StdEncoding.DecodeString(lines[2])
 	written, timed := strings.CutPrefix(lines[3], timePrefix)

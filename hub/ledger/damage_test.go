@@ -124,7 +124,7 @@ func TestDamagedHashesGiveNoProof(t *testing.T) {
 	put(t, filesystem, "hashes-00", content)
 	log := newLog(t, filesystem, key, source)
 	for name, call := range map[string]func() error{
-		"included":    func() error { _, _, err := log.Included(12); return err },
+		"included":    func() error { _, err := log.Included(12); return err },
 		"inclusion":   func() error { _, err := log.Inclusion(12, 600); return err },
 		"consistency": func() error { _, err := log.Consistency(11, 600); return err },
 	} {
@@ -132,7 +132,7 @@ func TestDamagedHashesGiveNoProof(t *testing.T) {
 			t.Errorf("%s over a damaged hash: %v, want a refusal that says what to do", name, err)
 		}
 	}
-	if path, err := log.Inclusion(500, 600); err != nil || !sameHashes(path, auditPath(499, source.leaves[:600])) {
+	if included, err := log.Inclusion(500, 600); err != nil || !sameHashes(included.Path, auditPath(499, source.leaves[:600])) {
 		t.Errorf("a proof beside the damage: %v", err)
 	}
 }

@@ -6,9 +6,9 @@
 // which the hub then cannot take back from anyone who keeps a checkpoint.
 //
 // Signatures are signed notes (C2SP signed-note, Ed25519) of one key. The first line
-// of a note says what it is: "lienthong/group/v1" a group, the hub's name a
-// checkpoint (C2SP tlog-checkpoint, whose origin is the name of the key). No hub can
-// have a name with a slash.
+// of a note says what it is: "lienthong/group/v1" a group, an origin a checkpoint (C2SP
+// tlog-checkpoint): the hub's name, which is that of the key, or, of a hub that went on
+// from a backup, that with an epoch behind a slash. No hub can have a name with a slash.
 package ledger
 
 import (

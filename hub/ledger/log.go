@@ -26,7 +26,7 @@ var (
 	ErrHashes = errors.New("the ledger's hashes are damaged")
 )
 
-// LeavesFunc returns leaves of the accepted log that follow a sequence, in order and
+// LeavesFunc returns leaves of the accepted log that follow so many others, in order and
 // without gaps; only such as are on stable storage. It returns as many at once as
 // suits it: none where there is none yet, else at least one.
 type LeavesFunc func(ctx context.Context, after uint64) ([][]byte, error)
@@ -41,6 +41,11 @@ type LogConfig struct {
 	FS vfs.FS
 	// Leaves reads the accepted log.
 	Leaves LeavesFunc
+	// Ordinal returns the place of a sequence in the accepted log, from 1 on, and false for
+	// one that was skipped; nil where none was: it is the sequence then.
+	Ordinal func(sequence uint64) (uint64, bool)
+	// Epoch is the first sequence of the epoch that the hub is in; 0 before the first.
+	Epoch uint64
 	// Interval between checkpoints while something is accepted; default a second.
 	Interval time.Duration
 	// Clock says when a checkpoint was signed; default time.Now.
@@ -49,19 +54,18 @@ type LogConfig struct {
 	Logger *slog.Logger
 }
 
-// Log is the Merkle log of everything accepted: leaf index is sequence less one. It
-// keeps hashes and checkpoints only, both derived from the accepted log, behind which
+// Log is the Merkle log of everything accepted: leaf index is the place in the accepted
+// log, from 0 on; until an epoch begins, sequence less one. It keeps hashes and checkpoints only, both derived from the accepted log, behind which
 // it may lag. It keeps to this, whatever crashes in between:
 //
 //   - A checkpoint leaves a Log only after it and the hashes below it are on stable
 //     storage.
-//   - No two checkpoints are of one size and different roots, and none leaves that is
+//   - No two checkpoints of an origin are of one size and different roots, and none leaves that is
 //     smaller than an earlier one: each is proven to go on from the one before, before
 //     it is signed.
 //
-// Both hold for a data directory that is one piece. A hub whose directory was restored
-// from a backup knows nothing of what it has signed since; those who keep checkpoints
-// do.
+// A hub that goes on from a backup knows nothing of what was signed since: it begins an
+// epoch, whose ledger has an origin of its own.
 //
 // All methods may be called concurrently, Run once.
 type Log struct {
@@ -85,6 +89,9 @@ func OpenLog(ctx context.Context, cfg LogConfig) (*Log, error) {
 	last, err := l.readLast()
 	if err == nil && last != nil {
 		err = l.settle(ctx, last)
+	}
+	if err == nil {
+		last, err = l.beginEpoch(ctx, last)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -261,7 +268,7 @@ func (l *Log) round(ctx context.Context) (bool, error) {
 	if err := l.hashes.sync(); err != nil {
 		return false, err
 	}
-	fresh, err := l.cfg.Ledger.signCheckpoint(next, l.cfg.Clock())
+	fresh, err := l.cfg.Ledger.signCheckpoint(next, l.cfg.Epoch, l.cfg.Clock())
 	if err != nil {
 		return false, err
 	}
@@ -300,28 +307,31 @@ func (l *Log) Checkpoint() (signed []byte, size uint64) {
 }
 
 // Included returns the latest checkpoint, and the path that proves the statement of a
-// sequence under it; nil where it does not cover the sequence yet.
-func (l *Log) Included(sequence uint64) (signed []byte, path [][]byte, err error) {
+// sequence under it; nothing where it does not cover the sequence yet.
+func (l *Log) Included(sequence uint64) (Included, error) {
 	last := l.last.Load()
-	if last == nil || sequence < 1 || sequence > uint64(last.tree.N) { //nolint:gosec // at least 1
-		return nil, nil, nil
+	index, ok := l.place(sequence)
+	if !ok || index >= last.size() {
+		return Included{}, nil
 	}
-	path, err = l.inclusion(last, int64(sequence-1), last.tree.N) //nolint:gosec // at most tree.N
+	path, err := l.inclusion(last, index, last.tree.N)
 	if err != nil {
-		return nil, nil, err
+		return Included{}, err
 	}
-	return last.signed, path, nil
+	return Included{Checkpoint: last.signed, Index: uint64(index), Path: path}, nil //nolint:gosec // not negative
 }
 
 // Inclusion proves the statement of a sequence in the ledger of a size (RFC 6962,
-// 2.1.1). ErrBeyond where the latest checkpoint does not cover the size, or the size
+// 2.1.1), without the checkpoint. ErrBeyond where the latest checkpoint does not cover the size, or the size
 // not the sequence.
-func (l *Log) Inclusion(sequence, size uint64) ([][]byte, error) {
+func (l *Log) Inclusion(sequence, size uint64) (Included, error) {
 	last := l.last.Load()
-	if sequence < 1 || sequence > size || size > uint64(last.size()) { //nolint:gosec // not negative
-		return nil, fmt.Errorf("%w: sequence %d in a ledger of %d, of which %d are covered", ErrBeyond, sequence, size, last.size())
+	index, ok := l.place(sequence)
+	if !ok || size > uint64(last.size()) || index >= int64(size) { //nolint:gosec // not negative
+		return Included{}, fmt.Errorf("%w: sequence %d in a ledger of %d, of which %d are covered", ErrBeyond, sequence, size, last.size())
 	}
-	return l.inclusion(last, int64(sequence-1), int64(size)) //nolint:gosec // at most tree.N
+	path, err := l.inclusion(last, index, int64(size))     //nolint:gosec // at most tree.N
+	return Included{Index: uint64(index), Path: path}, err //nolint:gosec // not negative
 }
 
 func (l *Log) inclusion(last *checkpoint, index, size int64) ([][]byte, error) {

@@ -174,12 +174,12 @@ func TestProofsAreThoseOfRFC6962(t *testing.T) {
 		if err != nil || !sameHashes(proof, consistencyProof(from, all[:to])) {
 			rt.Fatalf("consistency from %d to %d of %d: %x, %v", from, to, len(all), proof, err)
 		}
-		path, err := log.Inclusion(uint64(from), uint64(to))
-		if err != nil || !sameHashes(path, auditPath(from-1, all[:to])) {
-			rt.Fatalf("inclusion of %d in %d of %d: %x, %v", from, to, len(all), path, err)
+		included, err := log.Inclusion(uint64(from), uint64(to))
+		if err != nil || !sameHashes(included.Path, auditPath(from-1, all[:to])) {
+			rt.Fatalf("inclusion of %d in %d of %d: %x, %v", from, to, len(all), included.Path, err)
 		}
-		if _, path, err = log.Included(uint64(to)); err != nil || !sameHashes(path, auditPath(to-1, all)) {
-			rt.Fatalf("inclusion of %d under the latest of %d: %x, %v", to, len(all), path, err)
+		if included, err = log.Included(uint64(to)); err != nil || !sameHashes(included.Path, auditPath(to-1, all)) {
+			rt.Fatalf("inclusion of %d under the latest of %d: %x, %v", to, len(all), included.Path, err)
 		}
 		if err := log.Close(); err != nil {
 			rt.Fatal(err)
@@ -203,9 +203,9 @@ func TestManyLeaves(t *testing.T) {
 	if err != nil || !sameHashes(proof, consistencyProof(65_537, source.leaves[:149_999])) {
 		t.Errorf("consistency: %d hashes, %v", len(proof), err)
 	}
-	path, err := log.Inclusion(70_000, 149_999)
-	if err != nil || !sameHashes(path, auditPath(69_999, source.leaves[:149_999])) {
-		t.Errorf("inclusion: %d hashes, %v", len(path), err)
+	included, err := log.Inclusion(70_000, 149_999)
+	if err != nil || !sameHashes(included.Path, auditPath(69_999, source.leaves[:149_999])) {
+		t.Errorf("inclusion: %d hashes, %v", len(included.Path), err)
 	}
 }
 
@@ -240,8 +240,8 @@ func TestProofsBeyondTheCheckpointAreRefused(t *testing.T) {
 			}
 		}
 		for _, sequence := range []uint64{0, covered + 1, 1<<64 - 1} {
-			if signed, path, err := log.Included(sequence); signed != nil || path != nil || err != nil {
-				t.Errorf("sequence %d of %d is included: %q %x %v", sequence, covered, signed, path, err)
+			if included, err := log.Included(sequence); included.Checkpoint != nil || included.Path != nil || err != nil {
+				t.Errorf("sequence %d of %d is included: %+v %v", sequence, covered, included, err)
 			}
 		}
 		source.leaves = source.leaves[:covered]

@@ -49,16 +49,22 @@ func (s *Service) GetConsistencyProof(_ context.Context, req *ledgerv1.GetConsis
 // GetInclusionProof implements LedgerService.
 func (s *Service) GetInclusionProof(_ context.Context, req *ledgerv1.GetInclusionProofRequest) (*ledgerv1.GetInclusionProofResponse, error) {
 	sequence, size := req.GetSequence(), req.GetSize()
-	if sequence > size {
-		return nil, fault.New(codes.OutOfRange, "beyond_size",
-			fmt.Sprintf("sequence %d is not in a ledger of size %d; a size from %d on is needed", sequence, size, sequence),
-			fmt.Sprintf("số thứ tự %d không thuộc sổ cái có kích thước %d; cần kích thước từ %d", sequence, size, sequence))
+	index, ok := s.log.place(sequence)
+	if !ok {
+		return nil, fault.New(codes.OutOfRange, "sequence_skipped",
+			fmt.Sprintf("sequence %d is not in this ledger: the hub was restored from a backup, after which sequences go on further up", sequence),
+			fmt.Sprintf("số thứ tự %d không thuộc sổ cái này: trục đã được khôi phục từ bản sao lưu, sau đó số thứ tự tiếp tục từ một số lớn hơn", sequence))
 	}
-	path, err := s.log.Inclusion(sequence, size)
+	if needed := uint64(index) + 1; needed > size { //nolint:gosec // not negative
+		return nil, fault.New(codes.OutOfRange, "beyond_size",
+			fmt.Sprintf("sequence %d is not in a ledger of size %d; a size from %d on is needed", sequence, size, needed),
+			fmt.Sprintf("số thứ tự %d không thuộc sổ cái có kích thước %d; cần kích thước từ %d", sequence, size, needed))
+	}
+	proven, err := s.log.Inclusion(sequence, size)
 	if err != nil {
 		return nil, s.told(err, size)
 	}
-	return &ledgerv1.GetInclusionProofResponse{Path: path}, nil
+	return &ledgerv1.GetInclusionProofResponse{Path: proven.Path, Index: proven.Index}, nil
 }
 
 func (s *Service) told(err error, size uint64) error {

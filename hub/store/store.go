@@ -9,7 +9,9 @@
 //   - A write that returned nil is on stable storage: it survives kill -9 and
 //     power loss. A write that returned an error, or did not return, is either
 //     wholly there or wholly absent after a restart, never half.
-//   - Sequences start at 1, have no gaps, and never change meaning.
+//   - Sequences start at 1, only grow, have no gaps but where an epoch begins, and never
+//     change meaning: nor do those that were given after a copy was made, for a store that
+//     begins an epoch where it goes on from that copy.
 //   - A delivery is there from the commit that accepted its packet until it is
 //     acknowledged or becomes a dead letter, whatever happens in between. That it was
 //     acknowledged, or given up, may be lost in a crash (the packet is then delivered

@@ -21,7 +21,11 @@ const maxSize = 1 << 62
 type Checkpoint struct {
 	// Hub whose ledger it is.
 	Hub string
-	// Size is how many statements it covers: those of sequences 1 to Size.
+	// Epoch is the first sequence that the hub gave after it was restored from a backup,
+	// which began a ledger of its own; 0 where it never was.
+	Epoch uint64
+	// Size is how many statements it covers: until an epoch begins those of sequences 1 to
+	// Size.
 	Size uint64
 	// Root of the Merkle tree over them.
 	Root [tlog.HashSize]byte
@@ -42,8 +46,18 @@ func (v *Verifier) Checkpoint(signed []byte) (Checkpoint, error) {
 // VerifyConsistency checks that the ledger of a newer checkpoint begins with that of
 // an older one (RFC 6962, 2.1.2), both as Verifier.Checkpoint returned them. The error
 // wraps ErrFork where that is not so, or the newer is the smaller: a hub that shows a
-// smaller ledger than before has lost or taken back what it had signed.
+// smaller ledger than before has lost or taken back what it had signed. Where the newer is
+// of a later epoch, the hub says that it was restored from a backup: the error wraps
+// ErrRestored then, and is nil where all of the older ledger was in the backup.
 func VerifyConsistency(older, newer Checkpoint, proof [][]byte) error {
+	err := verifyConsistency(older, newer, proof)
+	if errors.Is(err, ErrFork) && older.Epoch < newer.Epoch {
+		return fmt.Errorf("%w: %w", ErrRestored, err)
+	}
+	return err
+}
+
+func verifyConsistency(older, newer Checkpoint, proof [][]byte) error {
 	if older.Hub != newer.Hub {
 		return fmt.Errorf("%w: checkpoints of hubs %q and %q", ErrContradiction, older.Hub, newer.Hub)
 	}
@@ -55,6 +69,8 @@ func VerifyConsistency(older, newer Checkpoint, proof [][]byte) error {
 		return fmt.Errorf("%w: checkpoints of sizes %d and %d", ErrMalformed, older.Size, newer.Size)
 	}
 	switch {
+	case older.Epoch > newer.Epoch:
+		return fmt.Errorf("%w: it was the ledger %s, now it is the earlier %s", ErrFork, older.Origin(), newer.Origin())
 	case older.Size > newer.Size:
 		return fmt.Errorf("%w: it had %d statements, now it has %d", ErrFork, older.Size, newer.Size)
 	case older.Size == newer.Size && older.Root != newer.Root:
@@ -86,8 +102,12 @@ func openCheckpoint(message []byte, verifiers note.Verifiers) (Checkpoint, error
 // passed over, as the format demands.
 func parseCheckpoint(text string) (Checkpoint, error) {
 	lines := strings.Split(text, "\n")
-	if len(lines) < 4 || strings.Contains(lines[0], "/") || slices.Contains(lines[:len(lines)-1], "") {
+	if len(lines) < 4 || slices.Contains(lines[:len(lines)-1], "") {
 		return Checkpoint{}, fmt.Errorf("%w: the signed note is not a checkpoint", ErrMalformed)
+	}
+	hub, epoch, err := parseOrigin(lines[0])
+	if err != nil {
+		return Checkpoint{}, err
 	}
 	size, sizeErr := parseDecimal(lines[1])
 	root, rootErr := parseHash(lines[2])
@@ -98,7 +118,7 @@ func parseCheckpoint(text string) (Checkpoint, error) {
 	if size < 1 || size > maxSize {
 		return Checkpoint{}, fmt.Errorf("%w: checkpoint of size %d", ErrMalformed, size)
 	}
-	return Checkpoint{Hub: lines[0], Size: size, Root: root, Time: at}, nil
+	return Checkpoint{Hub: hub, Epoch: epoch, Size: size, Root: root, Time: at}, nil
 }
 
 // parseTime returns the time in the extension lines of a checkpoint.

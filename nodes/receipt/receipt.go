@@ -38,6 +38,9 @@ var (
 	// ErrFork means that two checkpoints are not proven to be of one ledger that was
 	// only added to. Where both are of one size, they prove that the hub has two.
 	ErrFork = errors.New("not one ledger that was only added to")
+	// ErrRestored means that the ledger was begun anew, where the hub was restored from a
+	// backup, and that statements of the older are not in the newer. It comes with ErrFork.
+	ErrRestored = errors.New("the hub was restored from a backup, and has another ledger since")
 	// ErrContent means that a statement is about other content.
 	ErrContent = errors.New("content is not what the receipt is for")
 )
@@ -85,9 +88,10 @@ func (v *Verifier) Verify(r *exchangev1.Receipt) (*exchangev1.Statement, error) 
 type Proven struct {
 	// Statement of the hub.
 	Statement *exchangev1.Statement
-	// Checkpoint that the statement is in the ledger under, with the index
-	// Statement.Sequence-1; nil where the receipt has none.
+	// Checkpoint that the statement is in the ledger under, with the index Index; nil
+	// where the receipt has none.
 	Checkpoint *Checkpoint
+	Index      uint64
 }
 
 // Prove is Verify that also tells of the ledger.
@@ -106,11 +110,11 @@ func (v *Verifier) Prove(r *exchangev1.Receipt) (Proven, error) {
 	if err != nil {
 		return Proven{}, err
 	}
-	checkpoint, err := v.inLedger(r, statement)
-	if err != nil {
+	proven := Proven{Statement: statement}
+	if err := v.inLedger(r, &proven); err != nil {
 		return Proven{}, fmt.Errorf("in the ledger: %w", err)
 	}
-	return Proven{Statement: statement, Checkpoint: checkpoint}, nil
+	return proven, nil
 }
 
 // stated reads what a leaf states, and checks that it says the same as its group.
@@ -129,25 +133,29 @@ func stated(leaf []byte, index uint32, signed group) (*exchangev1.Statement, err
 }
 
 // inLedger checks that a statement is in the ledger, where its receipt says so.
-func (v *Verifier) inLedger(r *exchangev1.Receipt, statement *exchangev1.Statement) (*Checkpoint, error) {
+func (v *Verifier) inLedger(r *exchangev1.Receipt, proven *Proven) error {
 	if len(r.GetCheckpoint()) == 0 {
-		if len(r.GetInclusion()) > 0 {
-			return nil, fmt.Errorf("%w: a path without a checkpoint", ErrMalformed)
+		if len(r.GetInclusion()) > 0 || r.LedgerIndex != nil {
+			return fmt.Errorf("%w: a path or an index without a checkpoint", ErrMalformed)
 		}
-		return nil, nil
+		return nil
 	}
 	checkpoint, err := v.Checkpoint(r.GetCheckpoint())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if checkpoint.Hub != statement.GetHub() {
-		return nil, fmt.Errorf("%w: the statement is of hub %q, the checkpoint of %q", ErrContradiction, statement.GetHub(), checkpoint.Hub)
+	if hub := proven.Statement.GetHub(); checkpoint.Hub != hub {
+		return fmt.Errorf("%w: the statement is of hub %q, the checkpoint of %q", ErrContradiction, hub, checkpoint.Hub)
 	}
-	if statement.GetSequence() > checkpoint.Size {
-		return nil, fmt.Errorf("%w: sequence %d under a checkpoint of size %d", ErrContradiction, statement.GetSequence(), checkpoint.Size)
+	index, err := indexOf(r, proven.Statement.GetSequence(), checkpoint)
+	if err != nil {
+		return err
 	}
-	index := int64(statement.GetSequence() - 1)                                                                  //nolint:gosec // a sequence is at least 1, and below maxSize here
-	return &checkpoint, checkPath(r.GetInclusion(), index, int64(checkpoint.Size), checkpoint.Root, r.GetLeaf()) //nolint:gosec // below maxSize
+	if err := checkPath(r.GetInclusion(), int64(index), int64(checkpoint.Size), checkpoint.Root, r.GetLeaf()); err != nil { //nolint:gosec // below maxSize
+		return err
+	}
+	proven.Checkpoint, proven.Index = &checkpoint, index
+	return nil
 }
 
 // MatchesContent checks that a verified statement is about this content, as the

@@ -120,7 +120,7 @@ func (s *Store) replayGroup(frame journal.Frame) error {
 		return err
 	}
 	switch {
-	case s.next == 1 && s.indexed == 0 && len(s.current.groups) == 0:
+	case s.empty():
 		s.next = g.first // of a journal whose beginning was removed
 	case g.first != s.next:
 		return fmt.Errorf("%w: packet %d follows packet %d", store.ErrCorrupt, g.first, s.next-1)

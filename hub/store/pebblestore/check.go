@@ -98,8 +98,9 @@ type Wrong struct {
 
 // JudgeFunc judges what the store does not understand: that records, leaves and notes
 // say what they must. It is called concurrently; what it is given is valid until it
-// returns. What it returns, if not nil, is called in order of the groups.
-type JudgeFunc func(group *Contents) (wrong []Wrong, inOrder func())
+// returns. What it returns, if not nil, is called in order of the groups, and told whether
+// all groups before are there.
+type JudgeFunc func(group *Contents) (wrong []Wrong, inOrder func(whole bool))
 
 // CheckOptions are what a Check is told. Zero values mean the defaults.
 type CheckOptions struct {
@@ -124,6 +125,7 @@ type Checked struct {
 	Packets uint64
 	Removed uint64 // packets whose records are no longer kept
 	Last    uint64 // sequence
+	Epochs  store.Epochs
 	// Waiting and Dead are deliveries in inboxes and dead letters.
 	Waiting, Dead uint64
 	Bytes         int64 // read of the journal
@@ -215,7 +217,7 @@ func (c *checker) run(ctx context.Context) (err error) {
 // returns.
 func (c *checker) take(ctx context.Context, s share, thorough bool) (done share, err error) {
 	t := newTaking(c, s, thorough)
-	defer func() { err = errors.Join(err, t.groups.close(), t.lines.close()) }()
+	defer func() { err = errors.Join(err, t.groups.close(), t.lines.close(), t.epochs.close()) }()
 	read, err := c.read(ctx, thorough, t)
 	if err != nil {
 		return s, err

@@ -51,7 +51,7 @@ func (t *taking) compareOrdered() error {
 	for _, of := range []struct {
 		name string
 		*follower
-	}{{"commit groups", t.groups}, {"audit lines", t.lines}} {
+	}{{"commit groups", t.groups}, {"audit lines", t.lines}, {"epochs", t.epochs}} {
 		what, err := of.end()
 		if err != nil {
 			return t.unreadable(err)

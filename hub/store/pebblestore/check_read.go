@@ -42,7 +42,7 @@ type checkedFrame struct {
 	names   []named
 	err     error // that the frame cannot be read
 	wrong   []Wrong
-	inOrder func()
+	inOrder func(whole bool)
 }
 
 // reading is what was read.

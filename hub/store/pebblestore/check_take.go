@@ -26,8 +26,10 @@ type taking struct {
 	removed  sequences // packets that are no longer kept
 	damaged  bool      // not all of the journal could be read
 	compared bool
+	gap      bool      // packets are missing, or not in order
 	groups   *follower // nil unless thorough and with an index
 	lines    *follower
+	epochs   *follower
 	key      []byte
 	at       *checkedFrame
 }
@@ -38,7 +40,7 @@ func newTaking(c *checker, s share, thorough bool) *taking {
 		ids: newTally(), waiting: newTally(), dead: newTally(), graves: newTally(), items: newTally(),
 	}
 	if thorough {
-		t.groups, t.lines = c.index.follow(keyGroup), c.index.follow(keyAudit)
+		t.groups, t.lines, t.epochs = c.index.follow(keyGroup), c.index.follow(keyAudit), c.index.follow(keyEpoch)
 	}
 	return t
 }
@@ -112,6 +114,8 @@ func (t *taking) frame(f *checkedFrame) {
 		err = t.buried(f)
 	case f.Kind == frameItems:
 		err = t.changed(f)
+	case f.Kind == frameEpoch:
+		err = t.epoch(f)
 	case f.Kind == frameAudit:
 		t.audits++
 		t.lines.expect(sequenceKey(keyAudit, t.audits), f.Payload)
@@ -153,7 +157,7 @@ func (t *taking) group(f *checkedFrame) {
 		t.tell(w.Rule, w.Sequence, "%s", w.What)
 	}
 	if f.inOrder != nil {
-		f.inOrder()
+		f.inOrder(!t.gap)
 	}
 }
 
@@ -165,6 +169,7 @@ func (t *taking) follows(g *group) {
 		return
 	}
 	t.checked.Last = t.next - 1
+	t.gap = t.gap || g.first != expected
 	switch {
 	case g.first > expected:
 		what := fmt.Sprintf("packets %d to %d are not there", expected, g.first-1)

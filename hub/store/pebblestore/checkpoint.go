@@ -238,6 +238,9 @@ func (w *window) writeTo(batch *pebble.Batch) error {
 	for _, g := range w.groups {
 		set(sequenceKey(keyGroup, g.first), numberValue(uint64(g.position)))
 	}
+	for _, e := range w.epochs {
+		set(sequenceKey(keyEpoch, e.Next), epochValue(e))
+	}
 	var number [8]byte
 	for _, i := range w.identities.sorted() {
 		binary.BigEndian.PutUint64(number[:], w.identities.all[i].sequence)

@@ -20,6 +20,7 @@ const (
 	frameBuried       byte = 5 // recipient, then dead letters; see buried
 	frameRevived      byte = 6 // as frameAcknowledged: dead letters that are deliveries again
 	frameDiscarded    byte = 7 // as frameAcknowledged: dead letters that are done with
+	frameEpoch        byte = 8 // where sequences jump; see epochSize
 )
 
 // removedSize stands for the size of a record that is no longer kept.

@@ -23,6 +23,7 @@ const (
 	keyAudit    = 'a' // audit sequence -> record
 	keySegment  = 's' // position in the journal -> summary of the segment
 	keyMeta     = 'm' // name -> value
+	keyEpoch    = 'e' // first sequence -> epoch
 )
 
 const formatVersion = "lienthong index 2"

@@ -130,7 +130,8 @@ func (p *pass) droppable(s *summary) bool {
 	if s.settled.count == 0 || s.total == p.total {
 		return false
 	}
-	reach, all := p.reach(s), int64(s.settled.high-s.settled.low+1) //nolint:gosec // sequences
+	epochs := p.store.Epochs()
+	reach, all := p.reach(s), int64(epochs.Ordinal(s.settled.high)-epochs.Ordinal(s.settled.low)+1) //nolint:gosec // sequences
 	more := reach > s.reach && (reach == all || reach-s.reach >= all/16)
 	if more && (reach == all || float64(s.settled.bytes)*float64(reach)/float64(all)*4 >= float64(s.Bytes)) {
 		return true

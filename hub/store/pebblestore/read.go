@@ -160,10 +160,14 @@ func (s *Store) AcceptedAfter(ctx context.Context, afterSequence uint64, maxEntr
 	}
 	defer leave()
 	var entries []store.Entry
-	last := s.durable.Load()
+	last, epochs := s.durable.Load(), s.Epochs()
 	for next, more := following(afterSequence), true; more && next <= last && len(entries) < maxEntries; {
 		if err := s.goingOn(ctx); err != nil { // many groups may have nothing left
 			return nil, fmt.Errorf("accepted log at %d: %w", next, err)
+		}
+		if e, skipped := epochs.Gap(next); skipped {
+			next = e.Next
+			continue
 		}
 		err := s.inGroup(next, func(g *group) error {
 			read := entriesIn(g, next, maxEntries-len(entries), maxBytes, len(entries) > 0)
@@ -234,7 +238,11 @@ func (s *Store) groupOf(sequence uint64) (*group, error) {
 	if g == nil {
 		g = s.frozen.group(sequence)
 	}
+	_, skipped := s.epochs.Gap(sequence)
 	s.mu.RUnlock()
+	if skipped {
+		return nil, store.ErrNotFound
+	}
 	if g != nil {
 		return g, nil
 	}

@@ -50,8 +50,15 @@ func (s *sequences) has(sequence uint64) bool {
 	return ok && c[sequence%chunkBits/64]>>(sequence%64)&1 == 1
 }
 
-// count returns how many there are from one sequence to before another.
+// count returns how many there are from one sequence to before another, between which an
+// epoch may begin.
 func (s *sequences) count(from, to uint64) (n int64) {
+	if from < to && (to-from)/chunkBits > uint64(len(s.chunks)) {
+		for at := range s.chunks {
+			n += s.count(max(from, at*chunkBits), min(to, (at+1)*chunkBits))
+		}
+		return n
+	}
 	for at := from; at < to; {
 		c, ok := s.chunks[at/chunkBits]
 		if !ok {

@@ -61,6 +61,7 @@ type Store struct {
 	// since the start.
 	greatest map[string]string
 	backlogs map[string]store.Backlog // of every recipient
+	epochs   store.Epochs
 
 	retention   *retention
 	background  *background // of the index
@@ -222,7 +223,7 @@ func (s *Store) recover() error {
 	s.indexed, s.audits = cursor.sequence, cursor.audits
 	s.next = cursor.sequence + 1
 	s.current = newWindow(from, 0)
-	if err := s.loadBacklogs(); err != nil {
+	if err := errors.Join(s.loadBacklogs(), s.loadEpochs()); err != nil {
 		return err
 	}
 	if err := s.journal.Scan(context.Background(), from, s.replay); err != nil {
@@ -252,6 +253,8 @@ func (s *Store) replay(frame journal.Frame) error {
 		err = s.replayRevived(frame)
 	case frameDiscarded:
 		err = s.replayDiscarded(frame)
+	case frameEpoch:
+		err = s.replayEpoch(frame)
 	case frameItems:
 		err = s.current.replayItems(frame.Payload)
 	case frameAudit:

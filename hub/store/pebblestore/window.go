@@ -19,6 +19,7 @@ type window struct {
 	greatest   map[string]string  // the greatest id of each sender
 	groups     []*group           // in order
 	inboxes    map[string]*recent // by recipient
+	epochs     []store.Epoch
 	items      []store.Item
 	audit      [][]byte
 	size       int  // how many of these there are

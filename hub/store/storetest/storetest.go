@@ -19,6 +19,7 @@ type Store interface {
 	exchangeStore
 	deadStore
 	retentionStore
+	epochStore
 	viewStore
 	registryStore
 	Close() error
@@ -94,6 +95,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		"of a group some go and others stay":                                 testRetainPartsOfGroups,
 		"a removal that fails leaves what is there":                          testRetainCanFail,
 		"without bounds everything is kept":                                  testRetainForEver,
+		"an epoch skips sequences, and changes none":                         testEpochs,
+		"epochs follow each other":                                           testEpochsInARow,
 		"a closed store says so":                                             testClosed,
 	} {
 		t.Run(name, func(t *testing.T) {

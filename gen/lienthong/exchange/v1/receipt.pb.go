@@ -255,10 +255,13 @@ type Receipt struct {
 	// tlog-checkpoint) of the same key. Empty in a receipt given on acceptance; the
 	// hub adds it when it is asked for the receipt after the next checkpoint.
 	Checkpoint []byte `protobuf:"bytes,5,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	// Merkle audit path from the leaf to the checkpoint's root (RFC 6962, 2.1.1): the
-	// leaf's index in the ledger is the statement's sequence less one. Empty without a
-	// checkpoint, and under the checkpoint of a ledger of one leaf.
-	Inclusion     [][]byte `protobuf:"bytes,6,rep,name=inclusion,proto3" json:"inclusion,omitempty"`
+	// Merkle audit path from the leaf to the checkpoint's root (RFC 6962, 2.1.1). Empty
+	// without a checkpoint, and under the checkpoint of a ledger of one leaf.
+	Inclusion [][]byte `protobuf:"bytes,6,rep,name=inclusion,proto3" json:"inclusion,omitempty"`
+	// The leaf's index in the ledger, from 0: where it is not there, with a checkpoint, the
+	// statement's sequence less one. It is another where the hub was restored from a backup,
+	// after which sequences go on further up.
+	LedgerIndex   *uint64 `protobuf:"varint,7,opt,name=ledger_index,json=ledgerIndex,proto3,oneof" json:"ledger_index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +338,13 @@ func (x *Receipt) GetInclusion() [][]byte {
 	return nil
 }
 
+func (x *Receipt) GetLedgerIndex() uint64 {
+	if x != nil && x.LedgerIndex != nil {
+		return *x.LedgerIndex
+	}
+	return 0
+}
+
 var File_lienthong_exchange_v1_receipt_proto protoreflect.FileDescriptor
 
 const file_lienthong_exchange_v1_receipt_proto_rawDesc = "" +
@@ -363,7 +373,7 @@ const file_lienthong_exchange_v1_receipt_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\fR\x05group\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x16\n" +
 	"\x06leaves\x18\x03 \x03(\fR\x06leaves\x12\x14\n" +
-	"\x05proof\x18\x04 \x03(\fR\x05proof\"\x9b\x01\n" +
+	"\x05proof\x18\x04 \x03(\fR\x05proof\"\xd4\x01\n" +
 	"\aReceipt\x12\x12\n" +
 	"\x04leaf\x18\x01 \x01(\fR\x04leaf\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
@@ -372,7 +382,9 @@ const file_lienthong_exchange_v1_receipt_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x05 \x01(\fR\n" +
 	"checkpoint\x12\x1c\n" +
-	"\tinclusion\x18\x06 \x03(\fR\tinclusionBEZCgithub.com/lienthong/lienthong/gen/lienthong/exchange/v1;exchangev1b\x06proto3"
+	"\tinclusion\x18\x06 \x03(\fR\tinclusion\x12&\n" +
+	"\fledger_index\x18\a \x01(\x04H\x00R\vledgerIndex\x88\x01\x01B\x0f\n" +
+	"\r_ledger_indexBEZCgithub.com/lienthong/lienthong/gen/lienthong/exchange/v1;exchangev1b\x06proto3"
 
 var (
 	file_lienthong_exchange_v1_receipt_proto_rawDescOnce sync.Once
@@ -411,6 +423,7 @@ func file_lienthong_exchange_v1_receipt_proto_init() {
 	if File_lienthong_exchange_v1_receipt_proto != nil {
 		return
 	}
+	file_lienthong_exchange_v1_receipt_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

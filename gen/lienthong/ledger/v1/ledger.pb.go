@@ -63,8 +63,10 @@ func (*GetCheckpointRequest) Descriptor() ([]byte, []int) {
 // Answer of LedgerService.GetCheckpoint.
 type GetCheckpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Signed note (C2SP tlog-checkpoint, Ed25519): the hub's name, the size, the root,
+	// Signed note (C2SP tlog-checkpoint, Ed25519): the origin, the size, the root,
 	// and the line "time " with when it was signed, RFC 3339 in UTC.
+	// The origin is the hub's name; of a hub that was restored from a backup that, a
+	// slash, and the first sequence that was given afterwards.
 	Checkpoint []byte `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// Its size, unpacked for reading.
 	Size          uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
@@ -295,7 +297,9 @@ func (x *GetInclusionProofRequest) GetSize() uint64 {
 type GetInclusionProofResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Merkle audit path (RFC 6962, 2.1.1), SHA-256 hashes of 32 bytes.
-	Path          [][]byte `protobuf:"bytes,1,rep,name=path,proto3" json:"path,omitempty"`
+	Path [][]byte `protobuf:"bytes,1,rep,name=path,proto3" json:"path,omitempty"`
+	// Index of the statement's leaf, from 0.
+	Index         uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +341,13 @@ func (x *GetInclusionProofResponse) GetPath() [][]byte {
 	return nil
 }
 
+func (x *GetInclusionProofResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 var File_lienthong_ledger_v1_ledger_proto protoreflect.FileDescriptor
 
 const file_lienthong_ledger_v1_ledger_proto_rawDesc = "" +
@@ -357,9 +368,10 @@ const file_lienthong_ledger_v1_ledger_proto_rawDesc = "" +
 	"\x05proof\x18\x03 \x03(\fR\x05proof\"\\\n" +
 	"\x18GetInclusionProofRequest\x12#\n" +
 	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\x12\x1b\n" +
-	"\x04size\x18\x02 \x01(\x04B\a\xbaH\x042\x02(\x01R\x04size\"/\n" +
+	"\x04size\x18\x02 \x01(\x04B\a\xbaH\x042\x02(\x01R\x04size\"E\n" +
 	"\x19GetInclusionProofResponse\x12\x12\n" +
-	"\x04path\x18\x01 \x03(\fR\x04path2\xc5\x03\n" +
+	"\x04path\x18\x01 \x03(\fR\x04path\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index2\xc5\x03\n" +
 	"\rLedgerService\x12\x85\x01\n" +
 	"\rGetCheckpoint\x12).lienthong.ledger.v1.GetCheckpointRequest\x1a*.lienthong.ledger.v1.GetCheckpointResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/ledger/checkpoint\x12\x98\x01\n" +
 	"\x13GetConsistencyProof\x12/.lienthong.ledger.v1.GetConsistencyProofRequest\x1a0.lienthong.ledger.v1.GetConsistencyProofResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/ledger/consistency\x12\x90\x01\n" +

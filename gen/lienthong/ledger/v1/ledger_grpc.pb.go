@@ -29,7 +29,9 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Lets anyone who takes part audit the ledger: the append-only Merkle log (RFC 6962)
-// whose leaf of index i is the statement of sequence i+1. Nothing here shows what a
+// whose leaf of index i is the statement accepted after i others: that of sequence i+1,
+// unless the hub was restored from a backup. Then it has a ledger of another name, the
+// origin of its checkpoints, with the leaves that were in the backup. Nothing here shows what a
 // statement says. Who keeps a checkpoint can hold the hub to it: every later one has
 // to be consistent with it.
 type LedgerServiceClient interface {
@@ -86,7 +88,9 @@ func (c *ledgerServiceClient) GetInclusionProof(ctx context.Context, in *GetIncl
 // for forward compatibility.
 //
 // Lets anyone who takes part audit the ledger: the append-only Merkle log (RFC 6962)
-// whose leaf of index i is the statement of sequence i+1. Nothing here shows what a
+// whose leaf of index i is the statement accepted after i others: that of sequence i+1,
+// unless the hub was restored from a backup. Then it has a ledger of another name, the
+// origin of its checkpoints, with the leaves that were in the backup. Nothing here shows what a
 // statement says. Who keeps a checkpoint can hold the hub to it: every later one has
 // to be consistent with it.
 type LedgerServiceServer interface {

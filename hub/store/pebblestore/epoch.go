@@ -1,0 +1,169 @@
+package pebblestore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lienthong/lienthong/hub/store"
+	"github.com/lienthong/lienthong/hub/store/journal"
+)
+
+// An epoch's frame is the last sequence before, the first of the epoch, when it began and
+// when the copy was made: 0 where that is not known.
+const epochSize = 4 * 8
+
+// BeginEpoch begins a new epoch, durably. It is called, before anything is accepted, where
+// the store goes on from a copy made at a time, which is zero where it is not known: then
+// sequences that were given after the copy was made are not given again. Each call begins
+// another. store.ErrFull where there is no room; store.ErrExhausted.
+func (s *Store) BeginEpoch(ctx context.Context, at, copied time.Time) (store.Epoch, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return store.Epoch{}, err
+	}
+	defer leave()
+	s.accepting.Lock()
+	defer s.accepting.Unlock()
+	if s.broken != nil {
+		return store.Epoch{}, fmt.Errorf("%w after a failed write: %w", store.ErrBroken, s.broken)
+	}
+	// As it is read back from the journal.
+	at = at.UTC().Truncate(time.Millisecond)
+	if !copied.IsZero() {
+		copied = copied.UTC().Truncate(time.Millisecond)
+	}
+	e, err := store.NewEpoch(s.next-1, at, copied)
+	if err != nil {
+		return store.Epoch{}, fmt.Errorf("begin epoch after packet %d: %w", s.next-1, err)
+	}
+	if err := s.writeEpoch(e); err != nil {
+		return store.Epoch{}, fmt.Errorf("begin epoch after packet %d: %w", e.Last, err)
+	}
+	return e, nil
+}
+
+// writeEpoch makes an epoch durable. It begins with a segment: whoever counts by segments
+// meets no gap in one.
+func (s *Store) writeEpoch(e store.Epoch) error {
+	err := s.journal.Seal()
+	if err == nil {
+		// A start in the middle sees nothing of it, or all: as if this had returned.
+		_, err = s.journal.Append(frameEpoch, epochValue(e))
+	}
+	if err == nil {
+		err = s.journal.Sync()
+	}
+	switch {
+	case errors.Is(err, journal.ErrFull):
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	case errors.Is(err, journal.ErrBroken):
+		s.broken = err
+		return fmt.Errorf("%w: %w", store.ErrBroken, err)
+	case err != nil:
+		return fmt.Errorf("store: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.goOn(e)
+	s.durable.Store(s.next - 1)
+	return nil
+}
+
+// goOn makes an epoch the last. s.mu is held, or nobody else is there yet.
+func (s *Store) goOn(e store.Epoch) {
+	s.epochs = append(s.epochs[:len(s.epochs):len(s.epochs)], e) // others have what was there
+	s.current.epochs = append(s.current.epochs, e)
+	s.current.size++
+	s.next = e.Next
+}
+
+// Epochs returns the epochs that were begun. The caller does not change the slice.
+func (s *Store) Epochs() store.Epochs {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.epochs
+}
+
+func (s *Store) replayEpoch(frame journal.Frame) error {
+	e, err := parseEpoch(frame.Payload)
+	if err != nil {
+		return err
+	}
+	if e.Last != s.next-1 && !s.empty() {
+		return fmt.Errorf("%w: an epoch follows packet %d, the last is %d", store.ErrCorrupt, e.Last, s.next-1)
+	}
+	s.goOn(e)
+	return nil
+}
+
+// empty says whether no sequence was met yet: of a journal whose beginning was removed,
+// the first that comes is the first.
+func (s *Store) empty() bool { return s.next == 1 && s.indexed == 0 && len(s.current.groups) == 0 }
+
+// loadEpochs reads the epochs that the index has.
+func (s *Store) loadEpochs() error {
+	s.epochs = nil
+	return s.index.scan([]byte{keyEpoch}, []byte{keyEpoch + 1}, func(_, value []byte) (bool, error) {
+		e, err := parseEpoch(value)
+		s.epochs = append(s.epochs, e)
+		return err == nil, err
+	})
+}
+
+func epochValue(e store.Epoch) []byte {
+	value := numberValue(e.Last)
+	value = binary.BigEndian.AppendUint64(value, e.Next)
+	for _, at := range []time.Time{e.At, e.Copied} {
+		milliseconds := int64(0)
+		if !at.IsZero() {
+			milliseconds = at.UnixMilli()
+		}
+		value = binary.BigEndian.AppendUint64(value, uint64(milliseconds)) //nolint:gosec // read back the same way
+	}
+	return value
+}
+
+func parseEpoch(value []byte) (store.Epoch, error) {
+	if len(value) != epochSize {
+		return store.Epoch{}, fmt.Errorf("%w: an epoch of %d bytes", store.ErrCorrupt, len(value))
+	}
+	r := reader{bytes: value}
+	e := store.Epoch{Last: r.uint64(), Next: r.uint64()}
+	for _, at := range []*time.Time{&e.At, &e.Copied} {
+		if milliseconds := int64(r.uint64()); milliseconds != 0 { //nolint:gosec // written the same way
+			*at = time.UnixMilli(milliseconds).UTC()
+		}
+	}
+	if e.Next <= e.Last || e.Next-e.Last == 1 {
+		return store.Epoch{}, fmt.Errorf("%w: an epoch from %d after %d", store.ErrCorrupt, e.Next, e.Last)
+	}
+	return e, nil
+}
+
+// epoch takes the beginning of an epoch in.
+func (t *taking) epoch(f *checkedFrame) error {
+	e, err := parseEpoch(f.Payload)
+	if err != nil {
+		return err
+	}
+	t.epochs.expect(sequenceKey(keyEpoch, e.Next), f.Payload)
+	expected := max(t.next, 1)
+	t.next = max(expected, e.Next)
+	if !t.thorough {
+		return nil
+	}
+	t.checked.Epochs = append(slices.Clip(t.checked.Epochs), e)
+	switch {
+	case e.Last >= expected:
+		t.tell(RuleSequence, expected, "packets %d to %d are not there", expected, e.Last)
+		t.gap = true
+	case e.Last+1 < expected:
+		t.tell(RuleSequence, e.Next, "an epoch that begins after packet %d follows packet %d", e.Last, expected-1)
+		t.gap = true
+	}
+	return nil
+}
