@@ -306,3 +306,32 @@ func TestBackupsWhilePacketsGo(t *testing.T) {
 		t.Errorf("fsck: %+v; want nothing wrong", found)
 	}
 }
+
+// No packet goes that the ledger's checkpoints do not cover yet, however long it was
+// there.
+func TestPacketsGoWhenACheckpointCoversThem(t *testing.T) {
+	t.Parallel()
+	k := &keeping{t: t, receipts: map[uint64]*exchangev1.Receipt{}}
+	k.hub = hubtest.Start(t, k.config, func(c *hub.Config) { c.CheckpointInterval = time.Hour })
+	k.province = join(t, k.hub, "H41/motcua", registryv1.NodeKind_NODE_KIND_ONE_STOP)
+	k.portal = join(t, k.hub, "G22/portal", registryv1.NodeKind_NODE_KIND_PORTAL)
+	k.hub.Grant("H41", "G22/portal")
+	k.accepted(k.province.Submit(t.Context(), envelope(t, "small", "dossier.xml")))
+	take(t, k.portal, 1)
+	k.passed.Add(int64(3 * time.Hour))
+	there := func() error {
+		_, err := k.portal.GetPacket(t.Context(), small, exchangev1.Format_FORMAT_UNSPECIFIED)
+		return err
+	}
+	for until := time.Now().Add(500 * time.Millisecond); time.Now().Before(until); { // it is looked at every 20 ms
+		if err := there(); err != nil {
+			t.Fatalf("with no checkpoint: %v; want the packet", err)
+		}
+	}
+	k.again(k.hub.DataDir) // signs checkpoints
+	for deadline := time.Now().Add(20 * time.Second); fault.From(there()).Reason != "packet_expired"; {
+		if time.Now().After(deadline) {
+			t.Fatal("with a checkpoint, the packet is still there")
+		}
+	}
+}

@@ -120,8 +120,9 @@ func (c *committer) commit(ctx context.Context, group []*bundle) error {
 	})
 	if err != nil {
 		c.logger.Error("a group of packets could not be stored", "packets", len(stored), "error", err)
+		failed := answer{err: storeUnavailable(err), unknown: !errors.Is(err, store.ErrFull)}
 		for _, b := range group {
-			b.answer(b.answered(func(int) answer { return answer{err: storeUnavailable(err)} }))
+			b.answer(b.answered(func(int) answer { return failed }))
 		}
 		if errors.Is(err, store.ErrBroken) {
 			return fmt.Errorf("commit: %w", err)

@@ -118,7 +118,7 @@ func (a answer) fate() blobs.Fate {
 		return blobs.Accepted
 	case a.err == nil: // there is a packet under its id: this one's upload, it has or does not need
 		return blobs.Unneeded
-	case errors.Is(a.err, store.ErrBroken):
+	case a.unknown:
 		return blobs.Unknown
 	}
 	return blobs.Kept

@@ -242,7 +242,9 @@ func TestInboxesCountWhatIsOnItsWay(t *testing.T) {
 	}
 	within(t, g.arrived, "the commit")
 	other := h.node("H41/khac")
-	wantRefused(t, trySubmit(t, other, "second"), codes.ResourceExhausted, "recipient_full")
+	refused := make(chan error, 1)
+	go func() { refused <- trySubmit(t, other, "second") }()
+	wantRefused(t, within(t, refused, "a refusal"), codes.ResourceExhausted, "recipient_full")
 	g.open <- store.ErrFull
 	if refused := results(t, stream, 1)["large"][0].GetRefusal(); refused.GetReason() != "store_full" {
 		t.Fatalf("the first: %v; want store_full", refused)

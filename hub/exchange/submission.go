@@ -41,7 +41,7 @@ type submission struct {
 	stored       store.Submission
 }
 
-// answer says what became of a submission: one of its fields is set.
+// answer says what became of a submission.
 type answer struct {
 	// accepted makes the receipt, as that of the leaf at index.
 	accepted *ledger.Prover
@@ -54,6 +54,8 @@ type answer struct {
 	conflict uint64
 	said     *said
 	err      error
+	// unknown means, beside err, that it may have been accepted all the same.
+	unknown bool
 }
 
 // prepare checks everything about an envelope that can be checked without

@@ -1,6 +1,7 @@
 // Package views keeps what can be known from the accepted packets: dossiers and
 // their timelines, statistics, surveys. It follows the accepted log; everything
-// it keeps can be thrown away and rebuilt from that log, with the same result.
+// it keeps can be thrown away and rebuilt from that log, with the same result; but for
+// packets that the log does not keep any more: what is known of them is only here.
 // It keeps no personal data unmasked.
 package views
 
