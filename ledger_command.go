@@ -302,17 +302,16 @@ func (a *auditor) receipt(ctx context.Context, under signedCheckpoint, underFile
 	if err != nil {
 		return err
 	}
+	resp, err := a.ledger.GetInclusionProof(ctx, &ledgerv1.GetInclusionProofRequest{Sequence: statement.GetSequence(), Size: under.said.Size})
 	switch {
-	case statement.GetSequence() <= under.said.Size:
+	case err == nil:
+	case status.Code(err) != codes.OutOfRange:
+		return a.told(err)
 	case underFile == "":
 		return beyondError(fmt.Sprintf(a.say.of("biên nhận hợp lệ, nhưng trục chưa ký điểm kiểm tra cho số thứ tự %d; hãy thử lại sau giây lát",
 			"the receipt holds, but the hub has signed no checkpoint yet that covers sequence %d; try again in a moment"), statement.GetSequence()))
 	default:
 		return beyond(a.say, statement.GetSequence(), under.said, underFile, file)
-	}
-	resp, err := a.ledger.GetInclusionProof(ctx, &ledgerv1.GetInclusionProofRequest{Sequence: statement.GetSequence(), Size: under.said.Size})
-	if err != nil {
-		return a.told(err)
 	}
 	kept.Receipt.Checkpoint, kept.Receipt.Inclusion, kept.Statement = under.signed, resp.GetPath(), statement
 	kept.Receipt.LedgerIndex = proto.Uint64(resp.GetIndex())

@@ -142,7 +142,8 @@ func (t teller) unanswered(err error) string {
 		vi = fmt.Sprintf("đã gửi %d trong %d byte, trục chưa nhận thêm; có thể đang chờ hạn mức byte mỗi giây của hệ thống này, hoặc đường truyền chậm. Phần trục đã nhận được giữ lại", slow.sent, slow.size)
 		en = fmt.Sprintf("%d of %d bytes were sent, and the hub takes no more for now; it may wait for this node's quota of bytes in a second, or the line is slow. What it has is kept", slow.sent, slow.size)
 	case errors.As(err, &refused):
-		vi, en = refused.Refusal.GetMessageVi(), refused.Refusal.GetMessageEn()
+		reason := refused.Refusal.GetReason() + ": "
+		vi, en = reason+refused.Refusal.GetMessageVi(), reason+refused.Refusal.GetMessageEn()
 	case !errors.Is(err, context.DeadlineExceeded):
 		vi, en = fmt.Sprintf("%v", err), fmt.Sprintf("%v", err)
 	}
