@@ -50,8 +50,8 @@ func (h *Hub) retainOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, covered := h.log.Checkpoint()
-	how := store.Retention{Kinds: h.kept, Now: h.cfg.Clock(), UpTo: min(upTo, covered)}
+	_, size := h.log.Checkpoint() // of leaves, which sequences are ahead of after a restore
+	how := store.Retention{Kinds: h.kept, Now: h.cfg.Clock(), UpTo: min(upTo, h.store.Epochs().Sequence(size))}
 	done, err := h.store.Retain(ctx, how, h.retireContents)
 	after, removeErr := h.blobs.RemoveRetired(ctx)
 	h.logRetained(done, blobs.Retired{Contents: gone.Contents + after.Contents, Bytes: gone.Bytes + after.Bytes})

@@ -335,3 +335,35 @@ func TestPacketsGoWhenACheckpointCoversThem(t *testing.T) {
 		}
 	}
 }
+
+// What a restored hub accepts goes when its time is over, as what was there before.
+func TestARestoredHubKeepsPacketsForTheirTime(t *testing.T) {
+	t.Parallel()
+	k := newKeeping(t)
+	backup := filepath.Join(t.TempDir(), "backup")
+	backedUp(t, k.hub.DataDir, backup)
+	k.again(backup)
+	after := sent(t, k.province, "after").Statement.GetSequence()
+	for _, sequence := range []uint64{waiting, after} { // of one dossier: one after the other
+		if _, err := k.portal.Pull(t.Context(), &exchangev1.PullRequest{Max: 10, WaitSeconds: 5}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.portal.Acknowledge(t.Context(), sequence); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.passed.Add(int64(8 * time.Hour))
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for give := time.After(30 * time.Second); ; {
+		_, err := k.portal.GetPacket(t.Context(), after, exchangev1.Format_FORMAT_UNSPECIFIED)
+		if fault.From(err).Reason == "packet_expired" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-give:
+			t.Fatalf("packet %d of the restored hub, past its time: %v; want packet_expired", after, err)
+		}
+	}
+}
