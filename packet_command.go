@@ -33,7 +33,7 @@ searched for *.xml and *.json, sorted by path, however deep: hidden names are le
 out, links are followed, and no directory is read twice. Files are read in
 parallel; what is said comes in the order of the files. A file that cannot be read
 is told and counted, and does not end the run. A packet larger than --large-bytes is
-refused (limit.size) and not read; the files held at once come to at most that much, or
+refused (limit.size) and not read; the files held at once come to at most that much and
 four times --content-bytes.
 `
 
@@ -117,8 +117,9 @@ func (o *packetOptions) most() int {
 	return o.contentBytes
 }
 
+// bounds have room for a large packet, or one of unknown size, and for others beside it.
 func (o *packetOptions) bounds() bounds {
-	return bounds{packet: int64(o.most()), held: max(heldPackets*int64(o.contentBytes), int64(o.most()))}
+	return bounds{packet: int64(o.most()), held: int64(o.most()) + heldPackets*int64(o.contentBytes)}
 }
 
 // reader returns what reads packets as the flags say.

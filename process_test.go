@@ -243,7 +243,7 @@ func TestNothingWithAReceiptIsLostWhenTheHubIsKilled(t *testing.T) {
 	}
 	// The hub is down: that is no refusal, and does not last for ever.
 	down := lienthong(t, "", "node", "submit", "--profile", province, "--timeout", "1s", filepath.Join(files, "survey.xml"))
-	if down.code != 1 || strings.Contains(down.stdout, "refused") || !strings.Contains(down.stderr, "no answer: the hub at "+grpcAddress+" has not answered in time; it cannot be reached") ||
+	if down.code != 1 || strings.Contains(down.stdout, "refused") || !strings.Contains(down.stderr, "the hub at "+grpcAddress+" has not answered in time; it cannot be reached") ||
 		!strings.Contains(down.stderr, "Run the same command again") || strings.Count(down.stderr, "trying again") != 1 || strings.Contains(down.stderr, "WARN") {
 		t.Errorf("without a hub: exit code %d, %q", down.code, down.stdout+down.stderr)
 	}
