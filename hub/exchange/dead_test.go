@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -267,4 +268,19 @@ func TestRevivedIntoADossierThatWaits(t *testing.T) {
 	acknowledge(t, node, &exchangev1.AcknowledgeResponse{Acknowledged: []uint64{1}}, 1)
 	h.clock.advance(time.Second)
 	wantSequences(t, "in order", pull(t, node, 10), 2, 3, 4)
+}
+
+// What is to be delivered anew and done away with at once is refused, and stays as it is.
+func TestADeadLetterIsSettledInOneWay(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{})
+	submitAll(t, h, "0001")
+	node := h.node("G22/cong")
+	wantSequences(t, "delivered", pull(t, node, 1), 1)
+	reject(t, node, &exchangev1.RejectResponse{Dead: []uint64{1}}, final(1))
+	_, err := node.SettleDeadLetters(t.Context(), &exchangev1.SettleDeadLettersRequest{Redeliver: []uint64{1}, Discard: []uint64{7, 1}})
+	if told := wantRefused(t, err, codes.InvalidArgument, "request_invalid"); !strings.Contains(told.EN, "discard[1]: 1 is in redeliver") {
+		t.Errorf("refused with %q", told.EN)
+	}
+	wantDead(t, node, &exchangev1.DeadLetter{Sequence: 1, Reason: unreadable, Attempts: 1})
 }
