@@ -109,6 +109,10 @@ func TestBackupAndRestore(t *testing.T) {
 	wantSaid(t, "fsck of the backup", lienthong(t, "", "fsck", "--data", to), 0, "packets: 1, last sequence: 1", "(index.missing)", "everything is as it must be")
 	wantSaid(t, "backup over something", lienthong(t, "", "backup", "--data", data, "--to", files), 1, files+" is there and is no backup")
 	wantSaid(t, "backup of nothing", lienthong(t, "", "backup", "--data", files, "--to", to), 1, files+" is no data directory of a hub")
+	inFile := filepath.Join(files, "dossier.xml", "backup")
+	if got := lienthong(t, "", "backup", "--data", data, "--to", inFile); got.code != 1 || strings.Contains(got.stderr, "is no data directory") || !strings.Contains(got.stderr, inFile) {
+		t.Errorf("backup into a file: exit code %d, %q; want it to name the file", got.code, got.stderr)
+	}
 	wantSaid(t, "backup to nowhere", lienthong(t, "", "backup", "--data", data), 2, "--to DIR are required")
 	if err := running.end(t, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -119,6 +123,7 @@ func TestBackupAndRestore(t *testing.T) {
 	for _, profile := range []string{province, portal} {
 		wantSaid(t, "set-address", lienthong(t, "", "node", "set-address", moved, "--profile", profile), 0, profile+": the hub is at "+moved+" now, was at "+address)
 	}
+	wantSaid(t, "of an administrator", lienthong(t, "", "node", "set-address", moved, "--profile", admin), 0, "Next: lienthong admin --profile "+admin+" node list\n")
 	if again := must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml")); again != accepted {
 		t.Errorf("submitted again to the restored hub: %q; before: %q", again, accepted)
 	}

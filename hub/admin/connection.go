@@ -22,7 +22,7 @@ func TroubleOf(said string) (Trouble, bool) {
 	case containsAny(said, "unknown authority"):
 		return Trouble{
 			VI:     "chứng thư ở đó không do cơ quan chứng thực mà hồ sơ tin cậy cấp: đó là trục khác, hoặc hồ sơ thuộc trục khác",
-			EN:     "the certificate there is not of the authority that the profile trusts: it is another hub, or the profile is of another one",
+			EN:     "the certificate there is of an unknown authority, not of the one that the profile trusts: it is another hub, or the profile is of another one",
 			NextVI: "kiểm tra địa chỉ và --profile DIR",
 			NextEN: "check the address, and that --profile DIR is a profile for that hub",
 		}, true

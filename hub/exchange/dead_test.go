@@ -230,7 +230,7 @@ func TestDeadLettersAreSettled(t *testing.T) {
 	node := h.node("G22/cong")
 	pull(t, node, 10)
 	reject(t, node, &exchangev1.RejectResponse{Dead: []uint64{1, 3, 4}}, final(1), final(3), final(4))
-	settle(t, node, &exchangev1.SettleDeadLettersRequest{Redeliver: []uint64{3, 2, nobodys}, Discard: []uint64{4, 5, 3}},
+	settle(t, node, &exchangev1.SettleDeadLettersRequest{Redeliver: []uint64{3, 2, nobodys}, Discard: []uint64{4, 5}},
 		&exchangev1.SettleDeadLettersResponse{Redelivered: []uint64{3}, Discarded: []uint64{4}, NotDead: []uint64{2, 5, nobodys}})
 	got := pull(t, node, 10)
 	wantSequences(t, "what was read before", got, 2, 3)
