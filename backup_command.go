@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,13 +67,19 @@ was; 2 the command line is wrong.`,
 	return cmd
 }
 
+// isData reports whether a directory was a hub's. Where it was, something else is missing.
+func isData(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "store"))
+	return err == nil
+}
+
 func backUp(cmd *cobra.Command, data, to, output string, say speech) error {
 	began := time.Now()
 	made, err := hub.MakeBackup(cmd.Context(), data, to, time.Now)
 	switch {
 	case errors.Is(err, hub.ErrNoBackup):
 		return fmt.Errorf(say.of("%s đã có và không phải bản sao lưu; hãy chọn thư mục khác", "%s is there and is no backup; name another directory"), to)
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !isData(data):
 		return fmt.Errorf(say.of("%s không phải thư mục dữ liệu của trục liên thông: %w", "%s is no data directory of a hub: %w"), data, err)
 	case err != nil:
 		return err

@@ -57,6 +57,8 @@ func TestWrongCommandLinesAreToldInWords(t *testing.T) {
 		{"node ack", 2, []string{"lienthong node ack needs the sequence of a packet"}},
 		{"node reject 1", 2, []string{"--reason TEXT is required"}},
 		{"node set-address hub.example.vn", 2, []string{`address "hub.example.vn": HOST:PORT is expected`}},
+		{"node set-address a:70000", 2, []string{`address "a:70000": the port is a number from 1 to 65535`}},
+		{"node set-address a:0", 2, []string{`address "a:0": the port is a number from 1 to 65535`}},
 		{"node set-address a:1 --profile " + none, 1, []string{"there is no node's profile in " + none}},
 		{"node pull --count 0", 2, []string{"--count 0: 1 to 1024 is expected"}},
 		{"node pull --wait 2m", 2, []string{"--wait 2m0s: whole seconds from 0s to 60s are expected"}},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,6 +36,8 @@ another than the journal makes; a ledger that is not the one under the last sign
 checkpoint. Nothing is changed. Memory is bounded however much is stored.
 
 To check a hub while it runs, make a backup and check that: lienthong backup --help
+That a directory is a copy which the original has gone on from cannot be seen in it:
+declare it before a hub is started on it: lienthong restore --help
 
 With --quick, what is in the packets and the ledger is left out: signatures, hashes of
 contents, statements. The checksums of the journal are verified all the same; of the
@@ -50,7 +53,8 @@ With --output json every line is an object. One with type finding for each:
   what          what it is, in English
   message, message_vi, message_en  what the rule says, and what to do
 
-and at the end one with type summary: checked (false: not all could be), packets, removed
+and at the end one with type summary: checked (false: not all could be), quick
+(true: signatures, contents, statements and ledger were left out), packets, removed
 (of these, by retention: their receipts are kept), last (sequence), waiting, dead, covered
 (by the ledger's checkpoint), epochs (where the hub went on from a copy: last sequence
 before, next, at, copied), bytes (read, with those of large contents), seconds,
@@ -223,6 +227,7 @@ func (f *fsck) write(told any) {
 type toldSummary struct {
 	Type    string      `json:"type"`
 	Checked bool        `json:"checked"`
+	Quick   bool        `json:"quick"`
 	Packets uint64      `json:"packets"`
 	Removed uint64      `json:"removed"`
 	Last    uint64      `json:"last"`
@@ -250,7 +255,7 @@ func (f *fsck) sum(checked hub.Checked, failed error) {
 			why = failed.Error()
 		}
 		f.write(toldSummary{
-			Type: "summary", Checked: failed == nil, Error: why, Packets: checked.Packets, Removed: checked.Removed, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
+			Type: "summary", Checked: failed == nil, Quick: f.options.quick, Error: why, Packets: checked.Packets, Removed: checked.Removed, Last: checked.Last, Waiting: checked.Waiting, Dead: checked.Dead,
 			Covered: checked.Covered, Epochs: epochsOf(checked), Bytes: checked.Bytes, Seconds: seconds, Rate: mega / seconds,
 			Problems: f.problems, Notices: f.notices,
 		})
@@ -260,15 +265,21 @@ func (f *fsck) sum(checked hub.Checked, failed error) {
 		f.println(f.epoch(e))
 	}
 	verdict := f.say.of("mọi thứ đều đúng", "everything is as it must be")
+	if f.options.quick {
+		verdict = f.say.of("những gì đã kiểm tra đều đúng", "what was checked is as it must be")
+	}
 	if f.problems > 0 {
 		verdict = f.say.sprintf(f.say.of("%d lỗi", "problems: %d"), f.problems)
+	}
+	if f.options.quick {
+		verdict += f.say.of("; chưa kiểm tra (--quick): chữ ký, mã băm của nội dung, bản kê, sổ cái", "; not checked (--quick): signatures, hashes of contents, statements, the ledger")
 	}
 	removed := ""
 	if checked.Removed > 0 {
 		removed = f.say.sprintf(f.say.of(" (%d đã hết hạn lưu)", " (%d not kept any more)"), checked.Removed)
 	}
 	f.println(f.say.sprintf(f.say.of(
-		"gói tin: %d%s, số thứ tự cuối: %d; lượt giao đang chờ: %d, không giao được: %d; sổ cái ký đến %d; đã đọc %.1f MB trong %s, %.0f MB/s; %s",
-		"packets: %d%s, last sequence: %d; deliveries waiting: %d, dead letters: %d; ledger signed up to %d; read %.1f MB in %s, %.0f MB/s; %s"),
-		checked.Packets, removed, checked.Last, checked.Waiting, checked.Dead, checked.Covered, mega, f.say.duration(seconds), mega/seconds, verdict))
+		"gói tin: %d%s, số thứ tự cuối: %s; lượt giao đang chờ: %d, không giao được: %d; sổ cái ký đến %d; đã đọc %.1f MB trong %s, %.0f MB/s; %s",
+		"packets: %d%s, last sequence: %s; deliveries waiting: %d, dead letters: %d; ledger signed up to %d; read %.1f MB in %s, %.0f MB/s; %s"),
+		checked.Packets, removed, strconv.FormatUint(checked.Last, 10), checked.Waiting, checked.Dead, checked.Covered, mega, f.say.duration(seconds), mega/seconds, verdict))
 }

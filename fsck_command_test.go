@@ -41,7 +41,8 @@ func TestFsck(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantSaid(t, "of a sound hub", lienthong(t, "", "fsck", "--data", data), 0, "packets: 2, last sequence: 2; deliveries waiting: 2, dead letters: 0", "everything is as it must be")
-	wantSaid(t, "in Vietnamese", inVietnamese(t, "fsck", "--quick", "--data", data), 0, "gói tin: 2, số thứ tự cuối: 2", "mọi thứ đều đúng")
+	wantSaid(t, "in Vietnamese", inVietnamese(t, "fsck", "--quick", "--data", data), 0, "gói tin: 2, số thứ tự cuối: 2", "những gì đã kiểm tra đều đúng; chưa kiểm tra (--quick): chữ ký")
+	wantSaid(t, "quickly, in JSON", lienthong(t, "", "fsck", "--quick", "--data", data, "--output", "json"), 0, `"checked":true,"quick":true`)
 
 	segment := filepath.Join(data, "store", "journal", "00000000000000000000.journal")
 	content, err := os.ReadFile(segment)
@@ -108,6 +109,10 @@ func TestBackupAndRestore(t *testing.T) {
 	wantSaid(t, "fsck of the backup", lienthong(t, "", "fsck", "--data", to), 0, "packets: 1, last sequence: 1", "(index.missing)", "everything is as it must be")
 	wantSaid(t, "backup over something", lienthong(t, "", "backup", "--data", data, "--to", files), 1, files+" is there and is no backup")
 	wantSaid(t, "backup of nothing", lienthong(t, "", "backup", "--data", files, "--to", to), 1, files+" is no data directory of a hub")
+	inFile := filepath.Join(files, "dossier.xml", "backup")
+	if got := lienthong(t, "", "backup", "--data", data, "--to", inFile); got.code != 1 || strings.Contains(got.stderr, "is no data directory") || !strings.Contains(got.stderr, inFile) {
+		t.Errorf("backup into a file: exit code %d, %q; want it to name the file", got.code, got.stderr)
+	}
 	wantSaid(t, "backup to nowhere", lienthong(t, "", "backup", "--data", data), 2, "--to DIR are required")
 	if err := running.end(t, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -118,6 +123,7 @@ func TestBackupAndRestore(t *testing.T) {
 	for _, profile := range []string{province, portal} {
 		wantSaid(t, "set-address", lienthong(t, "", "node", "set-address", moved, "--profile", profile), 0, profile+": the hub is at "+moved+" now, was at "+address)
 	}
+	wantSaid(t, "of an administrator", lienthong(t, "", "node", "set-address", moved, "--profile", admin), 0, "Next: lienthong admin --profile "+admin+" node list\n")
 	if again := must(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml")); again != accepted {
 		t.Errorf("submitted again to the restored hub: %q; before: %q", again, accepted)
 	}
@@ -166,7 +172,20 @@ func TestRestoreIsSaidToAuditorsAndSenders(t *testing.T) {
 		"consistent: ", "The hub was restored from a backup: the ledger ")
 	wantSaid(t, "some lost", lienthong(t, "", "ledger", "consistency", "--profile", province, "--from", in("lost.checkpoint")), 1,
 		"RESTORED: ", "submit it again with the same id", in("lost.checkpoint.fork"))
-	wantSaid(t, "in Vietnamese", inVietnamese(t, "ledger", "consistency", "--profile", province, "--from", in("lost.checkpoint")), 1, "TRỤC ĐÃ ĐƯỢC KHÔI PHỤC")
+	wantSaid(t, "in Vietnamese", inVietnamese(t, "ledger", "consistency", "--profile", province, "--from", in("lost.checkpoint")), 1,
+		"TRỤC ĐÃ ĐƯỢC KHÔI PHỤC", "đã ký 2 mục; sổ cái mới có ", "--out "+in("lost.checkpoint.new"))
+	got := lienthong(t, "", "ledger", "receipt", "--profile", province, lost, shared)
+	wantSaid(t, "a lost receipt among others", got, 1, lost+": the receipt holds, but sequence 2 was lost in the restore: submit it again with the same id\n", shared+": proven by ")
+	if strings.Contains(got.stdout+got.stderr, "try again") {
+		t.Errorf("a lost receipt is to be tried again:\n%s", got.stdout)
+	}
+	if err := os.WriteFile(in("lost.checkpoint.fork"), []byte("of before\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantSaid(t, "with evidence there", lienthong(t, "", "ledger", "consistency", "--profile", province, "--from", in("lost.checkpoint")), 1, in("lost.checkpoint.2.fork"))
+	if read(t, in("lost.checkpoint.fork")) != "of before\n" {
+		t.Error("evidence was overwritten")
+	}
 	must(t, "verify", "--profile", province, shared, lost, after)
 	wantSaid(t, "its index", lienthong(t, "", "verify", "--profile", province, after), 0, "index 1 of 2")
 	must(t, "ledger", "checkpoint", "--profile", province, "--out", in("after.checkpoint"))

@@ -29,7 +29,8 @@ content_bytes, large_bytes, strict, delivery_attempts, packets_per_second, bytes
 inbox_bytes, handshakes_per_second, transfer_idle, after which a large packet that stands
 still is cut, to go on later (default 30s), retention, retention_interval and checkpoint_interval, the time between
 checkpoints of the ledger (default 1s); unknown keys are errors. Flags win over the
-file. Bytes are plain numbers, or have a unit: 500KiB, 16MiB, 64GiB. Times have one, too:
+file. Bytes are plain numbers, or have a unit: 500KiB, 16MiB, 64GiB; content_bytes
+and large_bytes are 1KiB to 1GiB. Times have one, too:
 500ms, 30s, 12h, 7d.
 
 No node may send more in a second than --packets-per-second and --bytes-per-second,
@@ -43,7 +44,7 @@ Packets are kept for ever. With --keep dossier=1825d, or in the file
     progress: {keep: 365d, bytes: 500GiB}
 
 packets of that type (dossier, progress, survey or statistic) are removed once they are
-older, or there is more of them; what has not been acknowledged by all its recipients, and
+older (keep: 1h or more), or there is more of them (bytes: 1MiB or more); what has not been acknowledged by all its recipients, and
 dead letters that were not discarded, stay. Receipts are kept for ever, and ids are not
 free again. What the public pages know of removed packets they keep, but cannot make
 anew: without DIR/store/index, removed dossiers are not looked up any more. It is looked

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,11 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/lienthong/lienthong/certs"
-	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	ledgerv1 "github.com/lienthong/lienthong/gen/lienthong/ledger/v1"
 	"github.com/lienthong/lienthong/hub/admin"
 	"github.com/lienthong/lienthong/hub/fault"
@@ -90,8 +85,12 @@ ledger under an earlier checkpoint, which --from names. With --out the latest is
 for the next time; that may be the same file.
 
 Exit code 1 when that is not proven. Then nothing is overwritten: the hub's checkpoint
-is kept beside, in a file that ends in .fork. The two files, both signed by the hub,
-are what to show to others.`,
+is kept beside, in a file that ends in .fork, or .2.fork and so on where there is one
+already. The two files, both signed by the hub, are what to show to others.
+
+A hub that was restored from a backup goes on with a ledger of another name. Where that
+lacks something that was signed, that is said, with exit code 1, and what to do: keep both
+files, and go on from a new checkpoint in a new file.`,
 		Example: `  lienthong ledger consistency --profile motcua --from hub.checkpoint --out hub.checkpoint`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -114,7 +113,12 @@ func ledgerReceiptCommand() *cobra.Command {
 		Short: "Bring receipts under a checkpoint",
 		Long: `A receipt that was given on acceptance proves the hub's word. This adds its place in
 the ledger to the file: under the latest checkpoint, or the one that --checkpoint names.
-What the hub answers is checked before anything is written.`,
+What the hub answers is checked before anything is written. Of each file is said what
+became of it; one that cannot be brought there does not keep the others from it. What
+was lost when the hub was restored from a backup is named: submit it again with the same
+id.
+
+Exit codes: 0 all are under the checkpoint; 1 one is not; 2 the command line is wrong.`,
 		Example: `  lienthong ledger receipt --profile motcua receipts/*.json
   lienthong ledger receipt --profile motcua --checkpoint hub.checkpoint receipts/*.json`,
 		Args: atLeastOne("a file with a receipt"),
@@ -171,7 +175,11 @@ func audit(cmd *cobra.Command, options auditOptions, do func(context.Context, *a
 
 // latest fetches the hub's latest checkpoint and checks its signature.
 func (a *auditor) latest(ctx context.Context) (signedCheckpoint, error) {
-	resp, err := a.ledger.GetCheckpoint(ctx, &ledgerv1.GetCheckpointRequest{})
+	return a.checked(a.ledger.GetCheckpoint(ctx, &ledgerv1.GetCheckpointRequest{}))
+}
+
+// checked checks the signature of what the hub gave as its latest checkpoint.
+func (a *auditor) checked(resp *ledgerv1.GetCheckpointResponse, err error) (signedCheckpoint, error) {
 	if err != nil {
 		return signedCheckpoint{}, a.told(err)
 	}
@@ -229,7 +237,7 @@ func (a *auditor) consistency(ctx context.Context, options auditOptions) error {
 		proof = resp.GetProof()
 	}
 	if err := receipt.VerifyConsistency(older.said, newer.said, proof); err != nil {
-		return a.fork(options, newer, err)
+		return a.fork(options, older, newer, err)
 	}
 	err = a.print(a.say.of("nhất quán: sổ cái %d mục của %s bắt đầu bằng nguyên vẹn %d mục của %s", "consistent: the %d entries of the ledger of %s begin with the %d of %s, unchanged"),
 		newer.said.Size, newer.said.Origin(), older.said.Size, options.from)
@@ -243,12 +251,12 @@ func (a *auditor) consistency(ctx context.Context, options auditOptions) error {
 }
 
 // fork keeps the checkpoint that contradicts an earlier one, and says so loudly.
-func (a *auditor) fork(options auditOptions, newer signedCheckpoint, why error) error {
+func (a *auditor) fork(options auditOptions, older, newer signedCheckpoint, why error) error {
 	if errors.Is(why, receipt.ErrRestored) {
-		return a.restored(options, newer, why)
+		return a.restored(options, older, newer)
 	}
-	evidence := options.from + ".fork"
-	if err := certs.WriteFile(evidence, newer.signed, 0o644); err != nil {
+	evidence, err := keepEvidence(options.from, newer.signed)
+	if err != nil {
 		why = errors.Join(why, err)
 	}
 	return fmt.Errorf(a.say.of(`SỔ CÁI BỊ RẼ NHÁNH: sổ cái mà %s đưa ra không tiếp nối sổ cái đã ký trong %s: %w
@@ -259,88 +267,13 @@ The hub has changed, lost or inserted accepted packets, or goes on from an old c
 Keep both files, which the hub has signed, as evidence: %[2]s and %[4]s`), a.hub.Address, options.from, why, evidence)
 }
 
-// receipts brings receipts under a checkpoint.
-func (a *auditor) receipts(ctx context.Context, underFile string, files []string) error {
-	var under signedCheckpoint
-	var err error
-	if underFile != "" {
-		under, err = readCheckpoint(a.cmd, a.verifier, underFile)
-	} else {
-		under, err = a.latest(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	newer := false
-	for _, file := range files {
-		if file == "-" {
-			return usage("a receipt from standard input has no file to be kept in")
-		}
-		var beyond beyondError
-		switch err := a.receipt(ctx, under, underFile, file); {
-		case errors.As(err, &beyond):
-			newer = true
-			if err := a.print("%s: %s", file, beyond.Error()); err != nil {
-				return err
-			}
-		case err != nil:
-			return fmt.Errorf("%s: %w", file, err)
-		}
-	}
-	if newer {
-		return errRefused
-	}
-	return nil
-}
-
-func (a *auditor) receipt(ctx context.Context, under signedCheckpoint, underFile, file string) error {
-	kept, err := readReceipt(a.cmd, file)
-	if err != nil {
-		return err
-	}
-	statement, err := a.verifier.Verify(kept.GetReceipt())
-	if err != nil {
-		return err
-	}
-	resp, err := a.ledger.GetInclusionProof(ctx, &ledgerv1.GetInclusionProofRequest{Sequence: statement.GetSequence(), Size: under.said.Size})
-	switch {
-	case err == nil:
-	case status.Code(err) != codes.OutOfRange:
-		return a.told(err)
-	case underFile == "":
-		return beyondError(fmt.Sprintf(a.say.of("biên nhận hợp lệ, nhưng trục chưa ký điểm kiểm tra cho số thứ tự %d; hãy thử lại sau giây lát",
-			"the receipt holds, but the hub has signed no checkpoint yet that covers sequence %d; try again in a moment"), statement.GetSequence()))
-	default:
-		return beyond(a.say, statement.GetSequence(), under.said, underFile, file)
-	}
-	kept.Receipt.Checkpoint, kept.Receipt.Inclusion, kept.Statement = under.signed, resp.GetPath(), statement
-	kept.Receipt.LedgerIndex = proto.Uint64(resp.GetIndex())
-	proven, err := a.verifier.Prove(kept.GetReceipt())
-	if err != nil {
-		return err
-	}
-	if err := rewriteReceipt(file, kept); err != nil {
-		return err
-	}
-	v := &receiptChecker{cmd: a.cmd, verifier: a.verifier, say: a.say}
-	return a.print(a.say.of("%s: chứng minh bằng %s", "%s: proven by %s"), file, v.proof(proven))
-}
-
-// rewriteReceipt replaces a file with a receipt, where that changes.
-func rewriteReceipt(file string, kept *exchangev1.GetReceiptResponse) error {
-	written, err := protojson.MarshalOptions{Multiline: true}.Marshal(kept)
-	if err != nil {
-		return fmt.Errorf("write receipt: %w", err)
-	}
-	written = append(written, '\n')
-	if before, err := os.ReadFile(file); err == nil && bytes.Equal(before, written) {
-		return nil
-	}
-	return certs.WriteFile(file, written, 0o600)
-}
-
 // told returns a refusal of the hub as a person reads it.
 func (a *auditor) told(err error) error {
+	if s := status.Convert(err); len(s.Details()) == 0 {
+		if trouble, is := admin.TroubleOf(s.Message()); is {
+			return a.say.troubled(a.hub.Address, trouble)
+		}
+	}
 	if s := status.Convert(err); s.Code() == codes.Unavailable && len(s.Details()) == 0 {
 		return fmt.Errorf(a.say.of("không kết nối được với trục liên thông tại %s: %s", "the hub at %s cannot be reached: %s"), a.hub.Address, s.Message())
 	}

@@ -86,8 +86,9 @@ func TestReceiptsAreBroughtUnderACheckpointAndVerifiedOffline(t *testing.T) {
 	}
 	wantSaid(t, "as accepted", verify(a.receipts[0]), 0, "holds: lienthong accepted sequence 1, dossier from H41/motcua, at 20", "; proven by the signed group\n")
 	first := a.checkpoint(t, "first", 2)
-	wantSaid(t, "not brought under it", verify(a.receipts[1], "--checkpoint", first), 1,
-		"does not hold: not proven under the checkpoint in "+first+"; fetch the proof: lienthong ledger receipt "+a.receipts[1]+" --checkpoint "+first)
+	wantSaid(t, "not brought under it", verify(a.receipts[1], "--checkpoint", first), 3,
+		"the receipt holds; its proof under the checkpoint in "+first+" is not in the file\n  Next: lienthong ledger receipt --profile DIR --checkpoint "+first+" "+a.receipts[1])
+	wantSaid(t, "with a profile", lienthong(t, "", "verify", a.receipts[1], "--profile", a.province, "--checkpoint", first), 3, "Next: lienthong ledger receipt --profile "+a.province+" --checkpoint ")
 	// An administrator may ask for a node, and it may be done again.
 	for _, profile := range []string{a.province, a.admin, a.admin} {
 		got := lienthong(t, "", append([]string{"ledger", "receipt", "--profile", profile}, a.receipts...)...)
@@ -100,8 +101,8 @@ func TestReceiptsAreBroughtUnderACheckpointAndVerifiedOffline(t *testing.T) {
 	}
 	a.submit(t, "survey.xml")
 	third := a.checkpoint(t, "second", 3)
-	wantSaid(t, "under a later one", verify(a.receipts[0], "--checkpoint", third), 1, "not proven under the checkpoint in "+third)
-	wantSaid(t, "beyond an earlier one", verify(a.file("receipts/3-survey.xml.receipt.json"), "--checkpoint", first), 1, "the receipt holds, but is newer than the checkpoint in "+first+": it is of sequence 3, the checkpoint covers 2\n  Next: lienthong ledger consistency --from "+first)
+	wantSaid(t, "under a later one", verify(a.receipts[0], "--checkpoint", third), 3, "the receipt holds; its proof under the checkpoint in "+third+" is not in the file")
+	wantSaid(t, "beyond an earlier one", verify(a.file("receipts/3-survey.xml.receipt.json"), "--checkpoint", first), 3, "the receipt holds, but is newer than the checkpoint in "+first+": it is of sequence 3, the checkpoint covers 2\n  Next: lienthong ledger consistency --from "+first)
 	must(t, "ledger", "receipt", "--profile", a.province, "--checkpoint", third, a.receipts[0])
 	wantSaid(t, "brought under a later one", verify(a.receipts[0], "--checkpoint", third), 0, "index 0 of 3")
 	got := inVietnamese(t, "verify", a.receipts[0], "--key", key)

@@ -21,6 +21,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // refused, or something went wrong
 	exitUsage  = 2 // the command line cannot be understood, or what it names cannot be read
+
+	exitUnproven = 3 // receipts hold, but are not all proven to be under a checkpoint
 )
 
 func main() {
@@ -55,6 +57,8 @@ func run(ctx context.Context, args []string, s streams) int {
 		return exitOK
 	case errors.Is(err, errRefused):
 		return exitFailed // what was refused has been said, line by line
+	case errors.Is(err, errUnproven):
+		return exitUnproven // so has been of which
 	case err == errIncomplete:
 		return exitUsage // so has been what could not be read
 	case errors.As(err, &misused):
@@ -71,6 +75,10 @@ func run(ctx context.Context, args []string, s streams) int {
 
 // errRefused ends a command whose output has said what was refused.
 var errRefused = errors.New("refused")
+
+// errUnproven ends a command whose output has said which receipts hold, but are not
+// proven to be under the checkpoint that was asked for.
+var errUnproven = errors.New("not proven under the checkpoint")
 
 // errIncomplete ends a command that did not get to judge all it was given: something
 // could not be read or written, or it was interrupted.
@@ -106,8 +114,10 @@ Check a receipt:    lienthong verify RECEIPT --key FILE
 Audit a hub:        lienthong ledger --help
 Check its data:     lienthong fsck --data DIR
 Back it up:         lienthong backup --data DIR --to DIR
+Go on from a copy:  lienthong restore --data DIR
 
-Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong.`,
+Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong; of verify also 3,
+where receipts hold, but are not proven to be under the checkpoint.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -23,8 +24,12 @@ that names HOST (lienthong hub --host). The profile of an administrator is chang
 			if len(args) != 1 {
 				return usage("%s takes one argument: the hub's address, HOST:PORT", cmd.CommandPath())
 			}
-			if host, port, err := net.SplitHostPort(args[0]); err != nil || host == "" || port == "" {
+			host, port, err := net.SplitHostPort(args[0])
+			if err != nil || host == "" || port == "" {
 				return usage("address %q: HOST:PORT is expected, e.g. hub.example.gov.vn:8443", args[0])
+			}
+			if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+				return usage("address %q: the port is a number from 1 to 65535, e.g. hub.example.gov.vn:8443", args[0])
 			}
 			return nil
 		},
@@ -42,12 +47,23 @@ that names HOST (lienthong hub --host). The profile of an administrator is chang
 			if err := certs.SaveHub(profile, hub); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), say.of("%s: trục liên thông tại %s, trước đây tại %s\nTiếp theo: lienthong node status --profile %[1]s\n",
-				"%s: the hub is at %s now, was at %s\nNext: lienthong node status --profile %[1]s\n"), profile, hub.Address, before)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), say.of("%s: trục liên thông tại %s, trước đây tại %s\nTiếp theo: %s\n",
+				"%s: the hub is at %s now, was at %s\nNext: %s\n"), profile, hub.Address, before, nextOf(profile))
 			return err
 		},
 	}
 	profileFlag(cmd, &profile)
 	langFlag(cmd, &lang, "language of what is printed")
 	return cmd
+}
+
+// nextOf returns what tells whether a profile's hub is there: for an administrator's
+// another command than for a node's.
+func nextOf(profile string) string {
+	if credentials, err := certs.LoadCredentials(profile); err == nil {
+		if _, id, err := credentials.Identity(); err == nil && id.Kind == certs.KindAdmin {
+			return "lienthong admin --profile " + profile + " node list"
+		}
+	}
+	return "lienthong node status --profile " + profile
 }

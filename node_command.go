@@ -110,7 +110,7 @@ What is not acknowledged is delivered again.`,
 	profileFlag(cmd, &options.profile)
 	cmd.Flags().StringVar(&options.dir, "dir", "", "directory to write packets to, one file each; default: standard output")
 	cmd.Flags().StringVar(&options.format, "format", "xml", "format to write: xml, json, or original for the sender's own bytes; large packets always as the last")
-	langFlag(cmd, &options.lang, "language of refusals")
+	langFlag(cmd, &options.lang, "language of what is said")
 	cmd.Flags().IntVar(&options.count, "count", 0, "stop after this many; 0: go on")
 	return cmd
 }
@@ -209,8 +209,11 @@ func putPacket(cmd *cobra.Command, dir string, d *exchangev1.Delivery, content [
 	return certs.WriteFile(packetFile(dir, p, format), content, 0o600)
 }
 
+// sayReceived says, apart from the packets, that one was written.
 func sayReceived(cmd *cobra.Command, p *exchangev1.AcceptedPacket) {
-	fmt.Fprintf(cmd.ErrOrStderr(), "received sequence %d: %s from %s\n", p.GetSequence(), typeWord(p.GetEnvelope().GetType()), p.GetSender()) //nolint:errcheck // terminal output
+	lang, _ := cmd.Flags().GetString("lang")                                                                                  // whoever asks has it
+	fmt.Fprintf(cmd.ErrOrStderr(), speech(lang).of("đã nhận số thứ tự %d: %s từ %s\n", "received sequence %d: %s from %s\n"), //nolint:errcheck // terminal output
+		p.GetSequence(), typeWord(p.GetEnvelope().GetType()), p.GetSender())
 }
 
 // packetFile is the file that a packet is written to.
@@ -235,11 +238,38 @@ func (t teller) explained(err error) error {
 	switch {
 	case errors.As(err, &refusal):
 		said := refusal.Refusal
+		if trouble, is := troubleOf(refusal); is {
+			return t.say.troubled(t.address(), trouble)
+		}
 		return errors.New(t.say.both(t.cmd, withReason(said.GetMessageVi(), said), withReason(said.GetMessageEn(), said), "\n  "))
 	case errors.Is(err, fs.ErrNotExist):
 		return t.noProfile(err)
 	}
 	return err
+}
+
+// troubleOf returns why there was no answer, where that is one of the mistakes that people
+// make with addresses and profiles.
+func troubleOf(refused *nodes.Refused) (admin.Trouble, bool) {
+	if cause := refused.Unwrap(); cause != nil {
+		return admin.TroubleOf(cause.Error())
+	}
+	return admin.Trouble{}, false // the hub's own word
+}
+
+// address returns where the profile looks for its hub.
+func (t teller) address() string {
+	hub, err := certs.LoadHub(t.profile)
+	if err != nil {
+		return t.profile
+	}
+	return hub.Address
+}
+
+// troubled says why a hub cannot be reached, and what to do.
+func (s speech) troubled(address string, trouble admin.Trouble) error {
+	return fmt.Errorf(s.of("không kết nối được với trục liên thông tại %s: %s\nTiếp theo: %s", "the hub at %s cannot be reached: %s\nNext: %s"),
+		address, s.of(trouble.VI, trouble.EN), s.of(trouble.NextVI, trouble.NextEN))
 }
 
 func withReason(text string, said *faultv1.Refusal) string {

@@ -64,18 +64,27 @@ func TestDeliveriesAreSettledByCommand(t *testing.T) {
 	wantSaid(t, "inbox", as(portal, "status"), 0, "G22/portal: packets waiting: 2, ", " KiB of at most 8.0 MiB; waiting longest: sequence 1, accepted at 20")
 	wantSaid(t, "inbox in Vietnamese", as(portal, "status", "--lang", "vi"), 0, "số gói tin đang chờ: 2", "chờ lâu nhất: số thứ tự 1")
 
-	wantSaid(t, "reject of what is not out", as(portal, "reject", "1", "--reason", "x"), 1, "1: is not out with this node: take it first (lienthong node pull)")
+	wantSaid(t, "reject of what is not out", as(portal, "reject", "1", "--reason", "x"), 1, "1: nothing was done: it waits, but is not out with this node: ", "take it first: lienthong node pull\n")
 	inbox := filepath.Join(t.TempDir(), "inbox")
 	wantSaid(t, "pull", as(portal, "pull", "--count", "9", "--dir", inbox), 0, "received sequence 1: dossier from H41/motcua", "taken: 2; yours until ", "lienthong node ack --profile "+portal+" 1 ...")
 	if found, err := filepath.Glob(filepath.Join(inbox, "*.xml")); err != nil || len(found) != 2 {
 		t.Errorf("pulled into %q, %v; want two files", found, err)
 	}
-	wantSaid(t, "reject", as(portal, "reject", "1", "9", "--reason", "kho lưu trữ đang tắt"), 1, "1: rejected, will be delivered again later\n", "9: is not out with this node")
+	nothing := as(portal, "pull")
+	wantSaid(t, "pull of what is out", nothing, 0, "nothing can be taken now; packets waiting: 2: ", "\n  waiting longest: sequence 1: waiting; deliveries so far: 1\n")
+	if strings.Contains(nothing.stderr, "nothing waits") {
+		t.Errorf("packets wait, and it is said that none does:\n%s", nothing.stderr)
+	}
+	wantSaid(t, "in Vietnamese", as(portal, "pull", "--lang", "vi"), 0, "lúc này không lấy được gói tin nào; số gói tin đang chờ: 2", "chờ lâu nhất: số thứ tự 1: đang chờ")
+	wantSaid(t, "reject", as(portal, "reject", "1", "9", "--reason", "kho lưu trữ đang tắt"), 1, "1: rejected, will be delivered again later\n", "9: nothing was done: no packet with sequence 9 was sent by or to this node")
 	for _, profile := range []string{province, portal} {
 		wantSaid(t, "status of what was rejected", as(profile, "status", "1"), 0, "G22/portal: waiting; deliveries so far: 1; rejected the last time: kho lưu trữ đang tắt; goes out again at 20")
 	}
-	wantSaid(t, "ack", as(portal, "ack", "1", "9"), 1, "1: acknowledged\n", "9: does not wait for this node: it was acknowledged before")
+	wantSaid(t, "ack", as(portal, "ack", "1", "9"), 1, "1: acknowledged\n", "9: nothing was done: no packet with sequence 9")
+	wantSaid(t, "ack again", as(portal, "ack", "1"), 1, "1: nothing was done: it was acknowledged before\n")
 	wantSaid(t, "status of what was acknowledged", as(province, "status", "1"), 0, "G22/portal: acknowledged\n")
+	must(t, "node", "submit", "--profile", province, filepath.Join(files, "survey.xml"))
+	wantSaid(t, "pull in Vietnamese", as(portal, "pull", "--lang", "vi", "--wait", "10s"), 0, "đã nhận số thứ tự ", " từ H41/motcua\nđã lấy: 1; giữ đến 20")
 	wantSaid(t, "of nobody's packet", as(portal, "status", "7"), 1, "no packet with sequence 7 was sent by or to this node", "không có gói tin số thứ tự 7")
 	if one := as(portal, "status", "7", "--lang", "en"); strings.Contains(one.stderr, "không có") || one.code != 1 {
 		t.Errorf("with --lang en: %+v; want English alone", one)

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
 	"github.com/lienthong/lienthong/nodes"
@@ -47,6 +50,9 @@ sequence. What was not settled by then is delivered again.`,
 						return err
 					}
 				}
+				if len(pulled.GetDeliveries()) == 0 {
+					return sayNothing(ctx, cmd, c, say)
+				}
 				sayPulled(cmd, pulled, options.profile, say)
 				return nil
 			})
@@ -60,12 +66,28 @@ sequence. What was not settled by then is delivered again.`,
 	return cmd
 }
 
+// sayNothing says why nothing was taken: nothing waits, or what does cannot go out now.
+func sayNothing(ctx context.Context, cmd *cobra.Command, c *nodes.Client, say speech) error {
+	inbox, err := c.Inbox(ctx)
+	if err != nil {
+		return err
+	}
+	text := say.of("không có gói tin nào đang chờ", "nothing waits")
+	if inbox.GetDeliveries() > 0 {
+		text = fmt.Sprintf(say.of(
+			"lúc này không lấy được gói tin nào; số gói tin đang chờ: %d: đã được lấy và còn trong hạn giữ, bị từ chối và sẽ giao lại sau, hoặc đứng sau gói tin như vậy của cùng bên gửi và hồ sơ",
+			"nothing can be taken now; packets waiting: %d: they are out under a lease, were rejected and go out again later, or are behind such a one of the same sender and dossier"),
+			inbox.GetDeliveries())
+		if states, err := c.DeliveryStatus(ctx, inbox.GetOldest()); err == nil && len(states) > 0 {
+			text += fmt.Sprintf(say.of("\n  chờ lâu nhất: số thứ tự %d: %s", "\n  waiting longest: sequence %d: %s"), inbox.GetOldest(), stateOf(states[0], say))
+		}
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), text) //nolint:errcheck // terminal output
+	return nil
+}
+
 // sayPulled says, apart from the packets, until when they are to be settled, and how.
 func sayPulled(cmd *cobra.Command, pulled *exchangev1.PullResponse, profile string, say speech) {
-	if len(pulled.GetDeliveries()) == 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), say.of("không có gói tin nào đang chờ", "nothing waits")) //nolint:errcheck // terminal output
-		return
-	}
 	first := pulled.GetDeliveries()[0].GetPacket().GetSequence()
 	fmt.Fprintf(cmd.ErrOrStderr(), say.of( //nolint:errcheck // terminal output
 		"đã lấy: %d; giữ đến %s\nTiếp theo: lienthong node ack --profile %s %d ..., hoặc lienthong node reject --profile %[3]s %[4]d --reason TEXT\n",
@@ -81,7 +103,7 @@ func ackCommand() *cobra.Command {
 		Long: `Says that packets are done with, by their sequences, such as after pull: they are not
 delivered again. Of each is said what became of it. Exit code 1 when one that was named
 does not wait for this node: it was acknowledged before, it is a dead letter, or it was
-never for this node.`,
+never for this node; which of these, is said.`,
 		Example: "  lienthong node ack --profile portal 7 8",
 		Args:    atLeastOne("the sequence of a packet"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -99,7 +121,7 @@ never for this node.`,
 					for _, sequence := range done.GetAcknowledged() {
 						m.printf("%d: đã xác nhận\n", "%d: acknowledged\n", sequence)
 					}
-					refused = m.notWaiting(done.GetNotWaiting()) || refused
+					refused = m.notWaiting(ctx, done.GetNotWaiting()) || refused
 				}
 				if refused {
 					return errRefused
@@ -112,14 +134,37 @@ never for this node.`,
 	return cmd
 }
 
-// notWaiting says of sequences that nothing was there to be settled.
-func (m morgue) notWaiting(sequences []uint64) bool {
+// notWaiting says of sequences why nothing was there to be settled.
+func (m morgue) notWaiting(ctx context.Context, sequences []uint64) (some bool) {
 	for _, sequence := range sequences {
-		m.printf("%d: không chờ hệ thống này: đã xác nhận trước đó, nằm trong danh sách không giao được, hoặc không gửi cho hệ thống này\n",
-			"%d: does not wait for this node: it was acknowledged before, is a dead letter, or was never for this node\n", sequence)
+		vi, en := m.whyNot(ctx, sequence)
+		m.printf("%d: chưa làm gì: "+vi+"\n", "%d: nothing was done: "+en+"\n", sequence)
 	}
 	return len(sequences) > 0
 }
+
+// whyNot says why a sequence could not be settled.
+func (m morgue) whyNot(ctx context.Context, sequence uint64) (vi, en string) {
+	states, err := m.client.DeliveryStatus(ctx, sequence)
+	if refused, is := errors.AsType[*nodes.Refused](err); is && refused.Code() == codes.NotFound {
+		return printable(escaped(refused.Refusal.GetMessageVi())), printable(escaped(refused.Refusal.GetMessageEn()))
+	}
+	own := slices.IndexFunc(states, func(d *exchangev1.DeliveryStatus) bool { return d.GetRecipient() == m.client.Node() })
+	if err != nil || own < 0 {
+		return "không chờ hệ thống này", "it does not wait for this node"
+	}
+	switch states[own].GetState() {
+	case exchangev1.DeliveryStatus_STATE_ACKNOWLEDGED:
+		return "đã xác nhận trước đó", "it was acknowledged before"
+	case exchangev1.DeliveryStatus_STATE_DEAD:
+		return "nằm trong danh sách không giao được: lienthong node dead-letters", "it is a dead letter: lienthong node dead-letters"
+	}
+	return "gói tin đang chờ nhưng không nằm trong tay hệ thống này: chưa được lấy, đã hết hạn giữ, hoặc bị trục thu lại vì gói tin trước của cùng bên gửi và hồ sơ bị từ chối; hãy lấy trước: lienthong node pull",
+		"it waits, but is not out with this node: it was not taken, its lease has ended, or it was taken back as one before it of the same sender and dossier was rejected; take it first: lienthong node pull"
+}
+
+// escaped makes a text stand for itself in a format.
+func escaped(text string) string { return strings.ReplaceAll(text, "%", "%%") }
 
 func rejectCommand() *cobra.Command {
 	var options deliveryOptions
@@ -131,7 +176,9 @@ func rejectCommand() *cobra.Command {
 		Long: `Says that packets that were taken with pull cannot be handled, by their sequences. Each
 is delivered again after a while, which doubles each time; after as many rejections as
 the hub allows, or at once with --final, it becomes a dead letter: see dead-letters.
-Later packets of the same sender and dossier wait until then, others do not.
+Later packets of the same sender and dossier wait until then, and are taken back where
+they were out; others are not. Packets of no dossier, surveys and statistics, wait so
+behind those of the same sender and organisation.
 
 The packet's sender sees the reason: no personal data. Exit code 1 when one that was
 named is not out with this node.`,
@@ -175,11 +222,7 @@ func (m morgue) reject(ctx context.Context, sequences []uint64, reason string, f
 		for _, sequence := range done.GetDead() {
 			m.printf("%d: đã từ chối, chuyển vào danh sách không giao được\n", "%d: rejected, is a dead letter now\n", sequence)
 		}
-		for _, sequence := range done.GetNotWaiting() {
-			refused = true
-			m.printf("%d: không nằm trong tay hệ thống này: hãy lấy trước (lienthong node pull); hoặc đã xác nhận, hết hạn giữ, hay không gửi cho hệ thống này\n",
-				"%d: is not out with this node: take it first (lienthong node pull); or it was acknowledged, its lease has ended, or it was never for this node\n", sequence)
-		}
+		refused = m.notWaiting(ctx, done.GetNotWaiting()) || refused
 	}
 	if refused {
 		return errRefused

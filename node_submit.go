@@ -90,7 +90,7 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 		return err
 	}
 	defer to.close()
-	refused := false
+	refused, heard := false, false
 	for _, file := range files {
 		env, err := envelopeOf(cmd, codec, file, options)
 		if errors.Is(err, errNotSent) {
@@ -100,13 +100,17 @@ func submitFiles(cmd *cobra.Command, files []string, options submitOptions, say 
 		}
 		accepted, err := submitOne(cmd, to, env, err, options.timeout)
 		if refusal, isOne := refusalOf(err); isOne {
-			refused = true
+			refused, heard = true, true
 			tell.printRefusal(file, refusal)
 			continue
+		}
+		if shut := shutOut(err); shut != nil {
+			return fmt.Errorf("%s: %s", printable(file), tell.shutOut(shut, heard))
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %s", printable(file), tell.unanswered(err))
 		}
+		heard = true
 		printAccepted(cmd.OutOrStdout(), file, accepted.Statement, say)
 		if err := keepReceipt(options.receipts, file, accepted); err != nil {
 			return fmt.Errorf(say.of("%s đã được tiếp nhận với số thứ tự %d, nhưng: %w", "%s was accepted as sequence %d, but: %w"), file, accepted.Statement.GetSequence(), err)
@@ -131,6 +135,33 @@ func refusalOf(err error) (*faultv1.Refusal, bool) {
 	return refused.Refusal, true
 }
 
+// shutOut returns the refusal with which the hub has ended a stream, as it does not let
+// the node in, or not any more; nil where it was not that.
+func shutOut(err error) *faultv1.Refusal {
+	refused, isOne := errors.AsType[*nodes.Refused](err)
+	if !isOne || refused.Unwrap() != nil {
+		return nil // nobody's word, or the SDK's own
+	}
+	if code := refused.Code(); code != codes.PermissionDenied && code != codes.Unauthenticated {
+		return nil
+	}
+	return refused.Refusal
+}
+
+// shutOut says so, and what to do. Where the hub had let the node in before, the packet
+// may have been under way when it was shut out.
+func (t teller) shutOut(r *faultv1.Refusal, heard bool) string {
+	text := t.say.of("bị từ chối: ", "refused: ") +
+		t.say.both(t.cmd, printable(withReason(r.GetMessageVi(), r)), printable(withReason(r.GetMessageEn(), r)), "\n  ")
+	if heard {
+		text += t.say.of("\n  Trục đóng luồng khi gói tin này đang được gửi: chưa biết đã được tiếp nhận hay chưa.",
+			"\n  The hub ended the stream while this packet was under way: it is not known whether it was accepted.")
+	}
+	return text + fmt.Sprintf(t.say.of(
+		"\n  Từ gói tin này trở đi không có gói nào được xác nhận. Tiếp theo: liên hệ quản trị viên của trục; khi lệnh sau thành công: lienthong node status --profile %s, hãy chạy lại đúng lệnh này",
+		"\n  Nothing from this packet on was confirmed. Next: ask the hub's administrator; once this succeeds: lienthong node status --profile %s, run the same command again"), t.profile)
+}
+
 // unanswered says that the hub gave no answer, and what to do. Whether the packet was
 // accepted is not known then.
 func (t teller) unanswered(err error) string {
@@ -142,16 +173,26 @@ func (t teller) unanswered(err error) string {
 		vi = fmt.Sprintf("đã gửi %d trong %d byte, trục chưa nhận thêm; có thể đang chờ hạn mức byte mỗi giây của hệ thống này, hoặc đường truyền chậm. Phần trục đã nhận được giữ lại", slow.sent, slow.size)
 		en = fmt.Sprintf("%d of %d bytes were sent, and the hub takes no more for now; it may wait for this node's quota of bytes in a second, or the line is slow. What it has is kept", slow.sent, slow.size)
 	case errors.As(err, &refused):
-		reason := refused.Refusal.GetReason() + ": "
-		vi, en = reason+refused.Refusal.GetMessageVi(), reason+refused.Refusal.GetMessageEn()
+		r := refused.Refusal
+		vi, en = withReason(r.GetMessageVi(), r), withReason(r.GetMessageEn(), r)
 	case !errors.Is(err, context.DeadlineExceeded):
 		vi, en = fmt.Sprintf("%v", err), fmt.Sprintf("%v", err)
+	}
+	next := ""
+	if refused != nil {
+		if trouble, is := troubleOf(refused); is {
+			vi, en = trouble.VI, trouble.EN
+			next = "\n  " + t.say.of("Tiếp theo: "+trouble.NextVI, "Next: "+trouble.NextEN)
+		}
 	}
 	text := t.say.of("không có trả lời: ", "no answer: ") + t.say.both(t.cmd, vi, en, "\n  ")
 	if slow != nil && slow.sent < slow.size {
 		return text + t.say.of(
 			"\n  Gói tin chưa được tiếp nhận. Hãy chạy lại đúng lệnh này để gửi tiếp từ chỗ đã dừng; --timeout 5m để chờ lâu hơn.",
 			"\n  The packet is not accepted yet. Run the same command again, and it goes on where it was; --timeout 5m waits longer.")
+	}
+	if next != "" {
+		return text + next
 	}
 	return text + t.say.of(
 		"\n  Chưa biết gói tin đã được tiếp nhận hay chưa. Hãy chạy lại đúng lệnh này: mã gói tin không đổi, nên chỉ được tiếp nhận một lần và nhận cùng một biên nhận; --timeout 5m để chờ lâu hơn.",

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/lienthong/lienthong/hub/admin"
 	"github.com/lienthong/lienthong/nodes"
 )
 
@@ -44,6 +45,9 @@ func (h *waitingHandler) Handle(_ context.Context, record slog.Record) error {
 	})
 	if strings.Contains(why, context.Canceled.Error()) || strings.HasSuffix(why, "operation was canceled") {
 		return nil // the command is done, and did not need the connection any more
+	}
+	if trouble, is := admin.TroubleOf(why); is {
+		why = h.say.of(trouble.VI, trouble.EN)
 	}
 	h.said.Do(func() {
 		fmt.Fprintf(h.out, h.say.of("chưa kết nối được với trục liên thông, đang thử lại: %s\n", "the hub cannot be reached yet, trying again: %s\n"), printable(why)) //nolint:errcheck // terminal output

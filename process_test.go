@@ -292,6 +292,13 @@ func TestSubmitSaysWhatIsRefused(t *testing.T) {
 	if got.code != 1 || !strings.Contains(got.stderr, "node_not_active") {
 		t.Errorf("a revoked node receives: exit code %d, %q", got.code, got.stderr)
 	}
+	got = lienthong(t, "", "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml"))
+	wantSaid(t, "a revoked node submits", got, 1, "dossier.xml: refused: node H41/motcua is revoked", "(node_not_active)", "Next: ask the hub's administrator")
+	if strings.Contains(got.stderr, "no answer") || strings.Contains(got.stderr, "not known") {
+		t.Errorf("a revoked node is told that nothing is known:\n%s", got.stderr)
+	}
+	wantSaid(t, "in Vietnamese", inVietnamese(t, "node", "submit", "--profile", province, filepath.Join(files, "dossier.xml")), 1,
+		"dossier.xml: bị từ chối: ", "Tiếp theo: liên hệ quản trị viên")
 }
 
 // One node is made strict on a running hub, stays so when the hub is killed, and is

@@ -37,8 +37,12 @@ gives them. The key comes from a node's profile, or from a file with verifier ke
 a line: the hub keeps its own as ledger.pub in its data directory.
 
 With --checkpoint, each receipt has to be in the ledger under that checkpoint, such as
-an auditor keeps. Of one that is newer than the checkpoint, that is said: it may hold all
-the same. Exit code 1 when any receipt does not hold, or is not under the checkpoint.`,
+an auditor keeps. Of one that holds, but is newer than the checkpoint, or whose file has
+no proof under it, that is said, and what fetches it.
+
+Exit codes: 0 all hold, and are under the checkpoint, where there is one; 1 one does not
+hold; 3 all hold, but of one it is not proven that it is under the checkpoint; 2 the
+command line is wrong.`,
 		Example: `  lienthong verify receipts/*.json --profile motcua
   lienthong verify receipts/*.json --key ledger.pub --checkpoint hub.checkpoint
   lienthong verify receipts/1-dossier.xml.receipt.json --key ledger.pub --content dossier.xml`,
@@ -96,6 +100,8 @@ type receiptChecker struct {
 	verifier *receipt.Verifier
 	say      speech
 	content  string
+	// profile that asks the hub, where one was named.
+	profile string
 	// under is the checkpoint that receipts must be under, and underFile where it came
 	// from; nil where none is asked for.
 	under     *receipt.Checkpoint
@@ -111,7 +117,7 @@ func newReceiptChecker(cmd *cobra.Command, options verifyOptions) (*receiptCheck
 	if err != nil {
 		return nil, err
 	}
-	v := &receiptChecker{cmd: cmd, verifier: verifier, say: say, content: options.content}
+	v := &receiptChecker{cmd: cmd, verifier: verifier, say: say, content: options.content, profile: options.profile}
 	if options.checkpoint == "" {
 		return v, nil
 	}
@@ -124,7 +130,7 @@ func newReceiptChecker(cmd *cobra.Command, options verifyOptions) (*receiptCheck
 }
 
 func (v *receiptChecker) files(files []string) error {
-	refused := false
+	refused, unproven := false, false
 	for _, file := range files {
 		line := ""
 		proven, err := v.file(file)
@@ -134,7 +140,7 @@ func (v *receiptChecker) files(files []string) error {
 		var beyond beyondError
 		switch {
 		case errors.As(err, &beyond):
-			refused = true
+			unproven = true
 			line = file + ": " + beyond.Error()
 		case err != nil:
 			refused = true
@@ -146,8 +152,11 @@ func (v *receiptChecker) files(files []string) error {
 			return fmt.Errorf("write: %w", err)
 		}
 	}
-	if refused {
+	switch {
+	case refused:
 		return errRefused
+	case unproven:
+		return errUnproven
 	}
 	return nil
 }
@@ -246,8 +255,20 @@ func (v *receiptChecker) checkUnder(file string, proven receipt.Proven) error {
 	case v.under.Epoch == 0 && proven.Statement.GetSequence() > v.under.Size:
 		return beyond(v.say, proven.Statement.GetSequence(), *v.under, v.underFile, file)
 	case proven.Checkpoint == nil || proven.Checkpoint.Size != v.under.Size:
-		return fmt.Errorf(v.say.of("chưa được chứng minh theo điểm kiểm tra trong %s; hãy lấy bằng chứng: lienthong ledger receipt %s --checkpoint %[1]s",
-			"not proven under the checkpoint in %s; fetch the proof: lienthong ledger receipt %s --checkpoint %[1]s"), v.underFile, file)
+		return v.notUnder(file)
 	}
 	return receipt.VerifyConsistency(*v.under, *proven.Checkpoint, nil)
+}
+
+// notUnder says that a receipt holds, but its file has no proof under the checkpoint that
+// is asked for, and what fetches it.
+func (v *receiptChecker) notUnder(file string) error {
+	profile := v.profile
+	if profile == "" {
+		profile = "DIR"
+	}
+	return beyondError(fmt.Sprintf(v.say.of(
+		"biên nhận hợp lệ, nhưng tệp không có bằng chứng theo điểm kiểm tra trong %[1]s\n  Tiếp theo: lienthong ledger receipt --profile %[2]s --checkpoint %[1]s %[3]s",
+		"the receipt holds; its proof under the checkpoint in %[1]s is not in the file\n  Next: lienthong ledger receipt --profile %[2]s --checkpoint %[1]s %[3]s"),
+		v.underFile, profile, file))
 }

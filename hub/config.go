@@ -165,8 +165,13 @@ func (c Config) checkAddresses() error {
 			return fmt.Errorf("%s address %q: host:port is expected, e.g. 127.0.0.1:8443 or :8443", door.name, door.address)
 		}
 	}
-	if slices.Contains(c.Hosts, "") {
-		return errors.New("hosts: a host name or IP address is empty")
+	for _, host := range c.Hosts {
+		switch {
+		case host == "":
+			return errors.New("hosts: a host name or IP address is empty")
+		case !isHost(host):
+			return fmt.Errorf("host %q: a host name or an IP address is expected, without a port, e.g. hub.example.gov.vn", host)
+		}
 	}
 	return nil
 }

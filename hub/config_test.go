@@ -44,6 +44,19 @@ func TestConfigFile(t *testing.T) {
 		{name: "a time below nothing", file: "retention: {dossier: {keep: -1d}}\n", wantError: "36500d"},
 		{name: "a size that is none", file: "retention: {dossier: {bytes: much}}\n", wantError: "GiB"},
 		{name: "a bound of retention that is none", file: "retention: {dossier: {kept: 1d}}\n", wantError: "kept"},
+		{name: "the line and type of a bound that is none", file: "data: x\nretention:\n  dossier:\n    keep: 5d\n    kept: 1d\n", wantError: `hub.yaml, line 5: retention of dossier: "kept" is no bound; keep and bytes are allowed`},
+		{name: "of a time that is none", file: "retention:\n  dossier: {keep: 5d}\n  survey:\n    keep: five years\n", wantError: `hub.yaml, line 4: retention of survey: keep "five years": days, as 1825d`},
+		{name: "of a time that is a list", file: "retention:\n  survey:\n    keep: [1d]\n", wantError: "line 3: retention of survey: keep one value is expected"},
+		{name: "of too short a time", file: "retention:\n  dossier: {keep: 5d}\n  survey: {keep: 5m}\n", wantError: "line 3: retention of survey: keep 5m0s: 1h0m0s or more"},
+		{name: "of too little room", file: "retention:\n  survey: {bytes: 1KiB}\n", wantError: "line 2: retention of survey: bytes 1024: 1048576 (1MiB) or more"},
+		{name: "of nothing kept", file: "retention:\n  survey: {keep: 0d}\n", wantError: "line 2: retention of survey: keep 0d keeps nothing"},
+		{name: "of a type that is none", file: "retention:\n  dossier: {keep: 5d}\n  dossiers: {keep: 5d}\n", wantError: `line 3: retention: there is no packet type "dossiers"; allowed are dossier, progress, statistic, survey`},
+		{name: "of a type without bounds", file: "retention:\n  dossier: 1825d\n", wantError: "line 2: retention of dossier: {keep: 1825d}, {bytes: 500GiB} or both are expected"},
+		{name: "retention without types", file: "data: x\nretention: 5d\n", wantError: "line 2: retention: types of packets are expected"},
+		{name: "sizes as they are printed", file: "inbox_bytes: 64 GiB\nlarge_bytes: 8.5 MiB\ncontent_bytes: 2048 bytes\n", want: func(c hub.Config) bool {
+			return c.InboxBytes == 64<<30 && c.LargeBytes == 17<<19 && c.ContentBytes == 2048
+		}},
+		{name: "a fraction of a byte", file: "inbox_bytes: 8.5\n", wantError: `inbox_bytes "8.5"`},
 		{name: "bytes with their unit", file: "content_bytes: 4MiB\nlarge_bytes: 2097152\nbytes_per_second: 500KiB # a slow line\ninbox_bytes: \"2TiB\"\n",
 			want: func(c hub.Config) bool {
 				return c.ContentBytes == 4<<20 && c.LargeBytes == 2<<20 && c.BytesPerSecond == 500<<10 && c.InboxBytes == 2<<40
@@ -104,6 +117,8 @@ func TestNewRefuses(t *testing.T) {
 		{"attempts without end", func(c *hub.Config) { c.DeliveryAttempts = 1001 }, "delivery_attempts"},
 		{"fewer attempts than none", func(c *hub.Config) { c.DeliveryAttempts = -1 }, "delivery_attempts"},
 		{"a type that is none", func(c *hub.Config) { c.Retention = hub.Retention{"letters": {For: 1 << 60}} }, "dossier, progress, statistic, survey"},
+		{"a host with a space", func(c *hub.Config) { c.Hosts = []string{"bad host"} }, `host "bad host": a host name or an IP address is expected`},
+		{"a host with a port", func(c *hub.Config) { c.Hosts = []string{"hub.example:8443"} }, "without a port"},
 		{"a type in capitals", func(c *hub.Config) { c.Retention = hub.Retention{"Dossier": {For: 1 << 60}} }, "dossier, progress, statistic, survey"},
 		{"packets that go at once", func(c *hub.Config) { c.Retention = hub.Retention{"dossier": {For: hub.Period(59 * time.Minute)}} }, "1h"},
 		{"no room for packets", func(c *hub.Config) { c.Retention = hub.Retention{"dossier": {Bytes: 1000}} }, "1048576"},

@@ -43,6 +43,12 @@ func readYAML(content []byte, into *Config) error {
 		if !known {
 			return fmt.Errorf("line %d: %s is not a setting; there are %s", line, strconv.Quote(key), strings.Join(configKeys(), ", "))
 		}
+		if retention, is := field.Addr().Interface().(*Retention); is {
+			if err := setRetention(retention, pair.Value); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := setField(field, key, pair.Value); err != nil {
 			return fmt.Errorf("line %d: %s %w", line, key, err)
 		}

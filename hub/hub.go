@@ -144,10 +144,10 @@ func (h *Hub) leavesAfter(ctx context.Context, after uint64) ([][]byte, error) {
 // so that is there: packets hold personal data.
 func makePrivate(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return fmt.Errorf("make directory: %w", err)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a directory has to be entered
-		return fmt.Errorf("data directory: %w", err)
+		return fmt.Errorf("make directory: %w", err)
 	}
 	return nil
 }

@@ -83,8 +83,12 @@ func (h *Hub) goOn(ctx context.Context) error {
 	if err := syncDirectory(h.cfg.DataDir); err != nil {
 		return fmt.Errorf("go on from a copy: %w", err)
 	}
+	attrs := []any{"of", of.Source}
+	if !of.Begun.IsZero() { // of a declared copy nobody knows it
+		attrs = append(attrs, "made", of.Begun)
+	}
 	h.cfg.Logger.Warn("the hub goes on from a copy: what was accepted after it was made is lost, and has to be submitted again",
-		"of", of.Source, "made", of.Begun, "lost_after", epoch.Last, "next", epoch.Next)
+		append(attrs, "lost_after", epoch.Last, "next", epoch.Next)...)
 	return nil
 }
 

@@ -104,7 +104,7 @@ func TestARestoredHubGivesNoSequenceAgain(t *testing.T) {
 			t.Errorf("the start on a backup said %q; want the sequence after which packets are lost", text)
 		}
 		_, err := province.GetReceipt(t.Context(), lost)
-		if said := fault.From(err); status.Code(err) != codes.NotFound || said.Reason != "packet_lost" || !strings.Contains(said.EN, "same id") || said.VI == said.EN {
+		if said := fault.From(err); status.Code(err) != codes.NotFound || said.Reason != "packet_lost" || !strings.Contains(said.EN, "same id") || !strings.Contains(said.EN, "+07:00. If there is a receipt for it, it was accepted after that was made") || said.VI == said.EN {
 			t.Errorf("the receipt of a lost packet: %v; want that it was lost, and what to do", err)
 		}
 		first := submit("c-of-" + filepath.Base(dir))

@@ -82,20 +82,38 @@ func (s *Size) UnmarshalText(text []byte) error {
 func (r Retention) kinds() (map[uint32]store.Keep, error) {
 	kinds := make(map[uint32]store.Keep, len(r))
 	for name, keep := range r {
-		number, known := packetv1.PacketType_value[typePrefix+strings.ToUpper(name)]
-		switch age := time.Duration(keep.For); {
-		case !known || number == 0 || name != strings.ToLower(name):
-			return nil, fmt.Errorf("retention: there is no packet type %q; allowed are %s", name, strings.Join(typeWords(), ", "))
-		case keep == Keep{}:
-			return nil, fmt.Errorf("retention of %s: keep, as 1825d, or bytes, as 500GiB, is expected; a type that is not named is kept for ever", name)
-		case age != 0 && age < MinKeep:
-			return nil, fmt.Errorf("retention of %s: keep %s: %s or more is allowed", name, keep.For, MinKeep)
-		case keep.Bytes != 0 && keep.Bytes < MinKeepBytes:
-			return nil, fmt.Errorf("retention of %s: bytes %d: %d or more are allowed", name, keep.Bytes, MinKeepBytes)
+		number, err := kindOf(name)
+		if err == nil {
+			err = keep.check(name)
+		}
+		if err != nil {
+			return nil, err
 		}
 		kinds[uint32(number)] = store.Keep{Age: time.Duration(keep.For), Bytes: int64(keep.Bytes)} //nolint:gosec // an enum
 	}
 	return kinds, nil
+}
+
+// kindOf returns the number of a type of packets.
+func kindOf(name string) (int32, error) {
+	number, known := packetv1.PacketType_value[typePrefix+strings.ToUpper(name)]
+	if !known || number == 0 || name != strings.ToLower(name) {
+		return 0, fmt.Errorf("retention: there is no packet type %q; allowed are %s", name, strings.Join(typeWords(), ", "))
+	}
+	return number, nil
+}
+
+// check says what is wrong with the bounds of a type.
+func (k Keep) check(name string) error {
+	switch age := time.Duration(k.For); {
+	case k == Keep{}:
+		return fmt.Errorf("retention of %s: keep, as 1825d, or bytes, as 500GiB, is expected; a type that is not named is kept for ever", name)
+	case age != 0 && age < MinKeep:
+		return fmt.Errorf("retention of %s: keep %s: %s or more is allowed", name, k.For, MinKeep)
+	case k.Bytes != 0 && k.Bytes < MinKeepBytes:
+		return fmt.Errorf("retention of %s: bytes %d: %d (1MiB) or more are allowed", name, k.Bytes, MinKeepBytes)
+	}
+	return nil
 }
 
 const typePrefix = "PACKET_TYPE_"

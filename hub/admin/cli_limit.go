@@ -66,14 +66,23 @@ func (l *limit) Type() string {
 // units of bytes, each 1024 times the one before.
 func units() []string { return []string{"KiB", "MiB", "GiB", "TiB"} }
 
-// ParseBytes reads a number of bytes, with a unit or without: 20971520, 500KiB, 64GiB.
+// ParseBytes reads a number of bytes, with a unit or without: 20971520, 500KiB, 64GiB; and
+// as commands print it: 64 GiB, 8.0 MiB, 512 bytes.
 func ParseBytes(text string) (uint64, error) {
 	digits, factor := cutUnit(text)
-	number, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || number > math.MaxUint64/factor {
+	whole, tenths, isFraction := strings.Cut(digits, ".")
+	number, err := strconv.ParseUint(whole, 10, 64)
+	if err != nil || number > math.MaxUint64/factor || isFraction && (factor == 1 || len(tenths) != 1) {
 		return 0, fmt.Errorf("%q is no number of bytes", text)
 	}
-	return number * factor, nil
+	if !isFraction {
+		return number * factor, nil
+	}
+	tenth, err := strconv.ParseUint(tenths, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number of bytes", text)
+	}
+	return number*factor + tenth*factor/10, nil
 }
 
 func cutUnit(text string) (digits string, factor uint64) {
@@ -81,10 +90,10 @@ func cutUnit(text string) (digits string, factor uint64) {
 	for _, unit := range units() {
 		factor <<= 10
 		if digits, found := strings.CutSuffix(text, unit); found {
-			return digits, factor
+			return strings.TrimSuffix(digits, " "), factor
 		}
 	}
-	return text, 1
+	return strings.TrimSuffix(text, " bytes"), 1
 }
 
 // byteText writes bytes in the largest unit that needs no fraction.

@@ -24,6 +24,9 @@ func shown(err error, hub string) error {
 	case errors.As(err, &told):
 	case !remote:
 		return err
+	case len(s.Details()) == 0 && troubled(s.Message()):
+		trouble, _ := TroubleOf(s.Message())
+		return &refusal{err: err, text: fmt.Sprintf("the hub at %s cannot be reached: %s\nkhông kết nối được với trục liên thông tại %s: %s\nNext: %s", hub, trouble.EN, hub, trouble.VI, trouble.NextEN)}
 	case s.Code() == codes.Unavailable && len(s.Details()) == 0:
 		return &refusal{err: err, text: fmt.Sprintf(`the hub at %s cannot be reached: %s
 không kết nối được với trục liên thông tại %s
@@ -36,6 +39,11 @@ Next: check that the hub runs there; --timeout 2m waits longer`, hub, hub)}
 		told = fault.From(err)
 	}
 	return &refusal{err: told, text: explain(told)}
+}
+
+func troubled(said string) bool {
+	_, is := TroubleOf(said)
+	return is
 }
 
 // connectionError returns what grpc says about a connection, without its wrapping.

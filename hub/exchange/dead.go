@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"buf.build/go/protovalidate"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	exchangev1 "github.com/lienthong/lienthong/gen/lienthong/exchange/v1"
@@ -85,11 +86,14 @@ func (s *Service) ListDeadLetters(ctx context.Context, req *exchangev1.ListDeadL
 	return resp, nil
 }
 
-// SettleDeadLetters implements ExchangeService. What is to be delivered and done away
-// with at once is delivered.
+// SettleDeadLetters implements ExchangeService. INVALID_ARGUMENT where one is to be
+// delivered and done away with at once; nothing is settled then.
 func (s *Service) SettleDeadLetters(ctx context.Context, req *exchangev1.SettleDeadLettersRequest) (*exchangev1.SettleDeadLettersResponse, error) {
 	caller, err := s.callerOf(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := eitherOr(req); err != nil {
 		return nil, err
 	}
 	resp := &exchangev1.SettleDeadLettersResponse{}
@@ -108,6 +112,22 @@ func (s *Service) SettleDeadLetters(ctx context.Context, req *exchangev1.SettleD
 	all := slices.Concat(req.GetRedeliver(), req.GetDiscard())
 	resp.NotDead = without(all, resp.GetRedelivered(), resp.GetDiscarded())
 	return resp, nil
+}
+
+// eitherOr refuses a sequence that is in both lists.
+func eitherOr(req *exchangev1.SettleDeadLettersRequest) error {
+	again := make(map[uint64]bool, len(req.GetRedeliver()))
+	for _, sequence := range req.GetRedeliver() {
+		again[sequence] = true
+	}
+	for i, sequence := range req.GetDiscard() {
+		if again[sequence] {
+			return fault.New(codes.InvalidArgument, "request_invalid",
+				fmt.Sprintf("discard[%d]: %d is in redeliver, too; a dead letter can be in one of the two lists only", i, sequence),
+				fmt.Sprintf("discard[%d]: %d cũng nằm trong redeliver; mỗi gói tin chỉ được nằm trong một trong hai danh sách", i, sequence))
+		}
+	}
+	return nil
 }
 
 // revive makes dead letters deliveries again. The inbox is locked meanwhile: what the

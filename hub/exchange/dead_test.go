@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -229,7 +230,7 @@ func TestDeadLettersAreSettled(t *testing.T) {
 	node := h.node("G22/cong")
 	pull(t, node, 10)
 	reject(t, node, &exchangev1.RejectResponse{Dead: []uint64{1, 3, 4}}, final(1), final(3), final(4))
-	settle(t, node, &exchangev1.SettleDeadLettersRequest{Redeliver: []uint64{3, 2, nobodys}, Discard: []uint64{4, 5, 3}},
+	settle(t, node, &exchangev1.SettleDeadLettersRequest{Redeliver: []uint64{3, 2, nobodys}, Discard: []uint64{4, 5}},
 		&exchangev1.SettleDeadLettersResponse{Redelivered: []uint64{3}, Discarded: []uint64{4}, NotDead: []uint64{2, 5, nobodys}})
 	got := pull(t, node, 10)
 	wantSequences(t, "what was read before", got, 2, 3)
@@ -267,4 +268,19 @@ func TestRevivedIntoADossierThatWaits(t *testing.T) {
 	acknowledge(t, node, &exchangev1.AcknowledgeResponse{Acknowledged: []uint64{1}}, 1)
 	h.clock.advance(time.Second)
 	wantSequences(t, "in order", pull(t, node, 10), 2, 3, 4)
+}
+
+// What is to be delivered anew and done away with at once is refused, and stays as it is.
+func TestADeadLetterIsSettledInOneWay(t *testing.T) {
+	t.Parallel()
+	h := start(t, options{})
+	submitAll(t, h, "0001")
+	node := h.node("G22/cong")
+	wantSequences(t, "delivered", pull(t, node, 1), 1)
+	reject(t, node, &exchangev1.RejectResponse{Dead: []uint64{1}}, final(1))
+	_, err := node.SettleDeadLetters(t.Context(), &exchangev1.SettleDeadLettersRequest{Redeliver: []uint64{1}, Discard: []uint64{7, 1}})
+	if told := wantRefused(t, err, codes.InvalidArgument, "request_invalid"); !strings.Contains(told.EN, "discard[1]: 1 is in redeliver") {
+		t.Errorf("refused with %q", told.EN)
+	}
+	wantDead(t, node, &exchangev1.DeadLetter{Sequence: 1, Reason: unreadable, Attempts: 1})
 }

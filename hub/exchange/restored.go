@@ -19,12 +19,12 @@ func (s *Service) absent(sequence uint64, orRecipient bool) error {
 	case copied.IsZero():
 		return lostPacket(sequence, "a copy", "một bản sao")
 	}
-	at := copied.Format(time.RFC3339)
+	at := copied.In(time.FixedZone("", 7*60*60)).Format(time.RFC3339)
 	return lostPacket(sequence, "a backup of "+at, "bản sao lưu lúc "+at)
 }
 
 func lostPacket(sequence uint64, fromEN, fromVI string) error {
 	return fault.New(codes.NotFound, "packet_lost",
-		fmt.Sprintf("packet %d is not there: this hub was restored from %s. If there is a receipt for it, it was accepted before that, and lost: submit it again with the same id", sequence, fromEN),
-		fmt.Sprintf("không có gói tin số thứ tự %d: trục đã được khôi phục từ %s. Nếu có biên nhận thì gói tin đã được tiếp nhận trước đó và bị mất: hãy gửi lại với cùng mã định danh", sequence, fromVI))
+		fmt.Sprintf("packet %d is not there: this hub was restored from %s. If there is a receipt for it, it was accepted after that was made, and lost: submit it again with the same id", sequence, fromEN),
+		fmt.Sprintf("không có gói tin số thứ tự %d: trục đã được khôi phục từ %s. Nếu có biên nhận thì gói tin đã được tiếp nhận sau bản sao đó và bị mất: hãy gửi lại với cùng mã định danh", sequence, fromVI))
 }

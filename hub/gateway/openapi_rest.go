@@ -52,8 +52,8 @@ func restTexts() map[protoreflect.Name]about {
 		},
 		"SettleDeadLetters": {
 			vi: "Gửi lại hoặc bỏ các gói tin không giao được", en: "Delivers dead letters anew, or does away with them",
-			more: bilingual("redeliver: đưa trở lại hàng chờ, gửi lại từ đầu. discard: bỏ, như đã xác nhận. Số không phải gói tin không giao được của bên gọi được liệt kê trong notDead.",
-				"redeliver: back into the inbox, to be delivered anew. discard: done with, as if acknowledged. One that is no dead letter of the caller is listed in notDead."),
+			more: bilingual("redeliver: đưa trở lại hàng chờ, gửi lại từ đầu. discard: bỏ, như đã xác nhận. Số không phải gói tin không giao được của bên gọi được liệt kê trong notDead. Mỗi số chỉ được nằm trong một danh sách.",
+				"redeliver: back into the inbox, to be delivered anew. discard: done with, as if acknowledged. One that is no dead letter of the caller is listed in notDead. None may be in both lists."),
 		},
 		"GetDeliveryStatus": {
 			vi: "Tình trạng giao gói tin: với từng bên nhận, cho bên gửi; với chính mình, cho bên nhận", en: "How far a packet has got: with each of its recipients, for its sender; with itself, for a recipient",

@@ -270,6 +270,10 @@ func (s *Server) finish(ctx context.Context, method string, start time.Time, err
 		return nil
 	}
 	told := fault.From(err)
+	if told.Code == codes.Canceled && errors.Is(ctx.Err(), context.Canceled) {
+		s.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "call ended by its caller", attrs...)
+		return told
+	}
 	level := slog.LevelInfo
 	attrs = append(attrs, slog.String("code", told.Code.String()), slog.String("reason", told.Reason))
 	if told.Code == codes.Internal || told.Code == codes.Unknown {

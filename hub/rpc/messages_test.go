@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -268,5 +269,39 @@ func TestTooManyFieldsAreTheCallersMistake(t *testing.T) {
 		if told := fault.From(err); told.RetryAfter != 0 || told.VI == told.EN || !strings.Contains(told.EN, "262144") {
 			t.Errorf("it is told as %q, %q, try again after %v", told.EN, told.VI, told.RetryAfter)
 		}
+	}
+}
+
+// A stream that its caller has had enough of is no refusal, and no news.
+func TestAStreamThatItsCallerEndsIsNotLoggedAsRefused(t *testing.T) {
+	t.Parallel()
+	begun, left := make(chan struct{}, 1), make(chan error, 1)
+	d := open(t, &services{submit: func(stream exchangev1.ExchangeService_SubmitStreamServer) error {
+		_, err := stream.Recv()
+		begun <- struct{}{}
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		left <- err
+		return err
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := d.node("H41/motcua").SubmitStream(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&exchangev1.SubmitStreamRequest{Envelopes: []*exchangev1.Envelope{envelope("a")}}); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 10*time.Second, begun, "the beginning of the stream")
+	cancel()
+	if err := within(t, 10*time.Second, left, "the end of the stream"); err == nil {
+		t.Error("the stream was not ended")
+	}
+	if err := d.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if log := d.log.String(); strings.Contains(log, "call refused") || !strings.Contains(log, `"level":"DEBUG","msg":"call ended by its caller"`) {
+		t.Errorf("the log says\n%s", log)
 	}
 }
