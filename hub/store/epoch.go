@@ -26,9 +26,6 @@ type Epoch struct {
 const maxSequence = 1<<53 - 1
 
 const (
-	// What a hub accepts in a second is far less than perSecond. So a sequence that
-	// begins with the clock is beyond all that were given by anyone before.
-	perSecond = 1_000_000
 	// apart is how far beyond the last sequence an epoch begins that does not begin with
 	// the clock: nearly six days of it.
 	apart = 500_000_000_000
@@ -42,12 +39,13 @@ func clockBegin() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0
 
 // NewEpoch returns the epoch that follows a sequence at a time. Two that go on from the
 // same copy must not give the same sequences, so its first is not from the sequence alone:
-// it is the clock's, the microseconds since 2026, and up to 10^9 more, at random, for those
-// that begin at the same time.
+// it is the clock's, the microseconds since 2026. No hub accepts a packet in each of them:
+// it is beyond all that were given by anyone before. Up to 10^9 more, at random, are for
+// epochs that begin at the same time.
 //
 // The clock is not gone by where it must be wrong, or where sequences were ahead of it when
 // the copy was made: whoever gave them may have given the clock's. The epoch begins then
-// half of 10^12 behind the last sequence, and up to 10^13 more, at random.
+// half of 10^12 beyond the last sequence, and up to 10^13 more, at random.
 //
 // random is any number, drawn anew for each epoch. ErrExhausted where sequences would not
 // fit the numbers of JSON.
