@@ -1,7 +1,6 @@
 package pebblestore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +40,7 @@ type retention struct {
 	kinds    map[uint32]store.Keep
 	removed  sequences // whose records are gone, durably
 	total    int64     // of these
+	swept    int64     // of these, when the index was swept
 }
 
 func newRetention() *retention {
@@ -171,36 +171,13 @@ func (p *pass) run(ctx context.Context) error {
 		}
 	}
 	p.done.Kinds = p.kept()
+	if err == nil {
+		err = p.sweep()
+	}
 	if err != nil {
 		return err
 	}
 	return p.setAside()
-}
-
-// setAside tells of the segments that nothing went from since they are damaged.
-func (p *pass) setAside() error {
-	var first error
-	count := 0
-	for _, s := range p.segments {
-		if s.damage != nil {
-			count++
-			first = cmp.Or(first, s.damage)
-		}
-	}
-	if count == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d journal files are damaged and stay as they are, the others are done with; the first: %w", count, first)
-}
-
-// setAside keeps a segment out of this and later passes where an error is that it is
-// damaged: once it has been restored, another process reads it. Other errors are returned.
-func (s *summary) setAside(err error) error {
-	if !errors.Is(err, store.ErrCorrupt) {
-		return err
-	}
-	s.damage = err
-	return nil
 }
 
 // changedKinds forgets what was seen under other bounds.
