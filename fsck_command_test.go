@@ -44,6 +44,26 @@ func TestFsck(t *testing.T) {
 	wantSaid(t, "in Vietnamese", inVietnamese(t, "fsck", "--quick", "--data", data), 0, "gói tin: 2, số thứ tự cuối: 2", "những gì đã kiểm tra đều đúng; chưa kiểm tra (--quick): chữ ký")
 	wantSaid(t, "quickly, in JSON", lienthong(t, "", "fsck", "--quick", "--data", data, "--output", "json"), 0, `"checked":true,"quick":true`)
 
+	tables, err := filepath.Glob(filepath.Join(data, "store", "index", "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("tables of the index: %v, %v", tables, err)
+	}
+	for _, table := range tables {
+		content, err := os.ReadFile(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content[3] ^= 1
+		if err := os.WriteFile(table, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantSaid(t, "of a damaged index", lienthong(t, "", "fsck", "--data", data), 1, "store/index: error: ", "remove the directory store/index and start the hub", "(index.differs)")
+	if err := startHub(t, data, "127.0.0.1:0", "127.0.0.1:0").end(t, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wantSaid(t, "of an index that was made anew", lienthong(t, "", "fsck", "--data", data), 0, "packets: 2, last sequence: 2", "everything is as it must be")
+
 	segment := filepath.Join(data, "store", "journal", "00000000000000000000.journal")
 	content, err := os.ReadFile(segment)
 	if err != nil {

@@ -55,6 +55,11 @@ accepted, with a warning for each liberty on the receipt. With --strict such pac
 are refused, of every node; without it, of the nodes that an administrator has made
 strict. What was accepted before stays readable.
 
+What the hub looks things up by, DIR/store/index, is made from the journal. Where it turns
+out to be damaged, or cannot be written, in a way that the hub cannot go on with, it ends
+with exit status 74 and says so in the log. Start it again: it makes the index anew, which
+takes as long as reading the journal.
+
 Log lines are JSON on standard error. Ctrl-C or SIGTERM stops the hub after it
 has finished what it accepted.`,
 		Example: `  lienthong hub --data /var/lib/lienthong

@@ -56,7 +56,8 @@ func deadLettersCommand() *cobra.Command {
 		Long: `Lists the packets that this node has rejected until the hub gave them up: sequence, how
 often it was delivered, when it was given up, and the reason. With --redeliver or --all
 they go back into the node's inbox, to be received or pulled anew; with --discard they
-are done with, as if they had been acknowledged. Exit code 1 when one that was named is no dead letter.`,
+are done with, and never delivered: their senders see that they were discarded, and why
+they were rejected. Exit code 1 when one that was named is no dead letter.`,
 		Example: `  lienthong node dead-letters --profile dvcqg
   lienthong node dead-letters --profile dvcqg --redeliver 7,9
   lienthong node dead-letters --profile dvcqg --discard 8`,

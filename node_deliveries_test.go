@@ -39,7 +39,8 @@ func TestDeadLettersAreSettledByCommand(t *testing.T) {
 		t.Fatalf("the hub ended with %v", err)
 	}
 	startHub(t, data, address, "127.0.0.1:0")
-	wantSaid(t, "status after all", lienthong(t, "", "node", "status", "--profile", province, "2"), 0, "G22/portal: acknowledged\n")
+	wantSaid(t, "status after all", lienthong(t, "", "node", "status", "--profile", province, "2"), 0, "G22/portal: dead letter, which the recipient has discarded: không mở được tệp\\u001b[2J (deliveries: 1)\n")
+	wantSaid(t, "in Vietnamese", inVietnamese(t, "node", "status", "--profile", province, "2"), 0, "G22/portal: không giao được, bên nhận đã bỏ: không mở được tệp")
 	wantSaid(t, "the rest", deadLetters("--all"), 0, "1: is in the inbox again, to be delivered anew\n")
 	must(t, "node", "receive", "--profile", portal, "--count", "2", "--dir", filepath.Join(files, "inbox"))
 	wantSaid(t, "in the end", inVietnamese(t, "node", "dead-letters", "--profile", portal), 0, "không có gói tin nào không giao được\n")

@@ -57,6 +57,8 @@ func stateOf(d *exchangev1.DeliveryStatus, say speech) string {
 		return say.of("đã nhận", "acknowledged")
 	case exchangev1.DeliveryStatus_STATE_DEAD:
 		return say.of("không giao được: ", "dead letter: ") + printable(d.GetReason()) + fmt.Sprintf(say.of(" (số lần giao: %d)", " (deliveries: %d)"), d.GetAttempts())
+	case exchangev1.DeliveryStatus_STATE_DISCARDED:
+		return say.of("không giao được, bên nhận đã bỏ: ", "dead letter, which the recipient has discarded: ") + printable(d.GetReason()) + fmt.Sprintf(say.of(" (số lần giao: %d)", " (deliveries: %d)"), d.GetAttempts())
 	default:
 		return d.GetState().String()
 	}

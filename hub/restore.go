@@ -56,7 +56,8 @@ func DeclareRestored(dataDir string, clock func() time.Time) (err error) {
 }
 
 // goOn begins an epoch where the hub is started on a backup, or on a declared copy. What
-// says so is removed once the epoch is durable: a crash between makes another begin.
+// says so is removed once the epoch is durable. After a crash between, the epoch of a backup
+// is known by the time of the backup; that of a declared copy, which has none, begins anew.
 func (h *Hub) goOn(ctx context.Context) error {
 	var of Backup
 	var declared Restored
@@ -71,9 +72,11 @@ func (h *Hub) goOn(ctx context.Context) error {
 	if isCopy { // of a hub, or of a backup: then what is in it is older than that
 		of = Backup{Source: "a declared copy"}
 	}
-	epoch, err := h.store.BeginEpoch(ctx, h.cfg.Clock(), of.Begun)
-	if err != nil {
-		return fmt.Errorf("go on from a copy: %w", err)
+	epoch, begun := h.store.EpochOf(of.Begun)
+	if !begun {
+		if epoch, err = h.store.BeginEpoch(ctx, h.cfg.Clock(), of.Begun); err != nil {
+			return fmt.Errorf("go on from a copy: %w", err)
+		}
 	}
 	for _, name := range []string{backupFile, restoredFile} {
 		if err := os.Remove(filepath.Join(h.cfg.DataDir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {

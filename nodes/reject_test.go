@@ -137,6 +137,9 @@ func TestAHandlerThatRejectsForGoodMakesDeadLetters(t *testing.T) {
 	if resp, err := portal.Discard(t.Context(), 2, 9); err != nil || !slices.Equal(resp.GetDiscarded(), []uint64{2}) || !slices.Equal(resp.GetNotDead(), []uint64{9}) {
 		t.Errorf("discard: %v, %v", resp, err)
 	}
+	if status, err := province.DeliveryStatus(t.Context(), 2); err != nil || len(status) != 1 || status[0].GetState() != exchangev1.DeliveryStatus_STATE_DISCARDED || status[0].GetReason() == "" {
+		t.Errorf("delivery status of what was discarded: %v, %v; want that it was, and the reason", status, err)
+	}
 	if resp, err := portal.Redeliver(t.Context(), 3, 1, 2); err != nil || !slices.Equal(resp.GetRedelivered(), []uint64{1, 3}) {
 		t.Errorf("redeliver: %v, %v", resp, err)
 	}

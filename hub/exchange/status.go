@@ -37,7 +37,8 @@ func (s *Service) GetDeliveryStatus(ctx context.Context, req *exchangev1.GetDeli
 }
 
 // deliveryStatus tells how far a packet has got with a recipient. What it was rejected
-// for and how often it went out, the inbox knows of what waits; a dead letter says it.
+// for and how often it went out, the inbox knows of what waits; a dead letter says it,
+// discarded or not.
 func (s *Service) deliveryStatus(ctx context.Context, recipient string, sequence uint64) (*exchangev1.DeliveryStatus, error) {
 	state, letter, err := s.dead.State(ctx, recipient, sequence)
 	if err != nil {
@@ -48,6 +49,7 @@ func (s *Service) deliveryStatus(ctx context.Context, recipient string, sequence
 		store.Waiting:      exchangev1.DeliveryStatus_STATE_WAITING,
 		store.Acknowledged: exchangev1.DeliveryStatus_STATE_ACKNOWLEDGED,
 		store.Dead:         exchangev1.DeliveryStatus_STATE_DEAD,
+		store.Discarded:    exchangev1.DeliveryStatus_STATE_DISCARDED,
 	}
 	status.State = states[state]
 	if in := s.inboxes.known(recipient); in != nil && state == store.Waiting {

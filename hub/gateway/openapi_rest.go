@@ -57,8 +57,8 @@ func restTexts() map[protoreflect.Name]about {
 		},
 		"GetDeliveryStatus": {
 			vi: "Tình trạng giao gói tin: với từng bên nhận, cho bên gửi; với chính mình, cho bên nhận", en: "How far a packet has got: with each of its recipients, for its sender; with itself, for a recipient",
-			more: bilingual("STATE_WAITING: đang chờ; nếu đã bị từ chối thì có reason, attempts (số lần đã giao) và nextAttemptAt (sớm nhất khi nào giao lại). STATE_ACKNOWLEDGED: bên nhận đã xác nhận. STATE_DEAD: không giao được, reason là lý do của bên nhận.",
-				"STATE_WAITING: in the inbox, or on its way; where it was rejected, with reason, attempts (deliveries so far) and nextAttemptAt (when it goes out again at the earliest). STATE_ACKNOWLEDGED: the recipient has it. STATE_DEAD: given up, with the recipient's reason."),
+			more: bilingual("STATE_WAITING: đang chờ; nếu đã bị từ chối thì có reason, attempts (số lần đã giao) và nextAttemptAt (sớm nhất khi nào giao lại). STATE_ACKNOWLEDGED: bên nhận đã xác nhận. STATE_DEAD: không giao được, reason là lý do của bên nhận. STATE_DISCARDED: như vậy, và bên nhận đã bỏ hẳn.",
+				"STATE_WAITING: in the inbox, or on its way; where it was rejected, with reason, attempts (deliveries so far) and nextAttemptAt (when it goes out again at the earliest). STATE_ACKNOWLEDGED: the recipient has it. STATE_DEAD: given up, with the recipient's reason. STATE_DISCARDED: so too, and the recipient has done away with it."),
 			refuses: []int{http.StatusNotFound},
 		},
 		"GetInbox": {

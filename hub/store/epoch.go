@@ -26,37 +26,55 @@ type Epoch struct {
 const maxSequence = 1<<53 - 1
 
 const (
-	// What a hub accepts in a second is far less than perSecond. So a sequence that
-	// begins with the clock is beyond all that were given by anyone before.
-	perSecond = 1_000_000
-	// Without a clock that can be right, an epoch begins at a multiple of round, and at
-	// least apart away.
-	round = 1_000_000_000_000
-	apart = round / 2
+	// apart is how far beyond the last sequence an epoch begins that does not begin with
+	// the clock: nearly six days of it.
+	apart = 500_000_000_000
+	// An epoch begins up to so much later than it could, at random: a quarter of an hour
+	// of the clock, and nearly four months where there is no clock to go by.
+	spread, spreadWide = 1_000_000_000, 10_000_000_000_000
 )
 
 // clockBegin is what the clock's sequences count from. It never changes.
 func clockBegin() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-// NewEpoch returns the epoch that follows a sequence at a time. Its first sequence comes
-// from the clock, a million for each second since 2026, and not from the sequence alone:
-// else two hubs that go on, one after the other, from the same backup would give the same.
-// A clock that must be wrong is not gone by: the epoch begins then at the next multiple of
-// 10^12 that is half of that away. ErrExhausted where its sequences would not fit the
-// numbers of JSON.
-func NewEpoch(last uint64, at, copied time.Time) (Epoch, error) {
+// NewEpoch returns the epoch that follows a sequence at a time. Two that go on from the
+// same copy must not give the same sequences, so its first is not from the sequence alone:
+// it is the clock's, the microseconds since 2026. No hub accepts a packet in each of them:
+// it is beyond all that were given by anyone before. Up to 10^9 more, at random, are for
+// epochs that begin at the same time.
+//
+// The clock is not gone by where it must be wrong, or where sequences were ahead of it when
+// the copy was made: whoever gave them may have given the clock's. The epoch begins then
+// half of 10^12 beyond the last sequence, and up to 10^13 more, at random.
+//
+// random is any number, drawn anew for each epoch. ErrExhausted where sequences would not
+// fit the numbers of JSON.
+func NewEpoch(last uint64, at, copied time.Time, random uint64) (Epoch, error) {
 	e := Epoch{Last: last, At: at, Copied: copied}
-	seconds := at.Unix() - clockBegin().Unix()
-	byClock := uint64(max(seconds, 0)) * perSecond //nolint:gosec // not negative
+	byClock := clockSequence(at)
 	switch {
-	case last > maxSequence-2*round:
+	case last > maxSequence-2*spreadWide:
 		return Epoch{}, ErrExhausted
-	case seconds < maxSequence/perSecond/2 && byClock > last && !at.Before(copied):
-		e.Next = byClock + 1
+	case byClock < maxSequence/2 && beyond(last, byClock, at, copied):
+		e.Next = byClock + random%spread + 1
 	default:
-		e.Next = (last+apart+round-1)/round*round + 1
+		e.Next = last + apart + random%spreadWide + 1
 	}
 	return e, nil
+}
+
+// beyond says whether the clock is beyond all that was given after a sequence, as far as
+// can be known.
+func beyond(last, byClock uint64, at, copied time.Time) bool {
+	if copied.IsZero() {
+		return byClock > last+apart
+	}
+	return byClock > last && last <= clockSequence(copied) && !at.Before(copied)
+}
+
+// clockSequence is the sequence that the clock is at; 0 before 2026.
+func clockSequence(at time.Time) uint64 {
+	return uint64(max(at.UnixMicro()-clockBegin().UnixMicro(), 0)) //nolint:gosec // not negative
 }
 
 // Epochs are those that a store has begun, in order. Before the first of them, sequences

@@ -139,6 +139,9 @@ const (
 	Acknowledged
 	// Dead: it is a dead letter.
 	Dead
+	// Discarded: it was a dead letter, which was done away with; after its packet is
+	// kept no longer, it may be Acknowledged.
+	Discarded
 )
 
 // Backlog is what waits in a recipient's inbox. Dead letters do not count.

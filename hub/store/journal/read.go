@@ -131,7 +131,13 @@ func (s *segment) headAt(file io.ReaderAt, at Position, offset int64) (head, err
 // ended before it was removed. Scan ends with the first error: the visit's, unchanged;
 // store.ErrCorrupt where a frame does not verify.
 func (j *Journal) Scan(ctx context.Context, from Position, visit func(Frame) error) error {
-	until := j.Synced()
+	return j.ScanTo(ctx, from, j.Synced(), visit)
+}
+
+// ScanTo is Scan up to a position, where a frame or a segment ends; nothing is read of
+// segments behind it.
+func (j *Journal) ScanTo(ctx context.Context, from, to Position, visit func(Frame) error) error {
+	until := min(to, j.Synced())
 	scan := scan{journal: j, until: until, visit: visit}
 	for from < until {
 		if err := ctx.Err(); err != nil {

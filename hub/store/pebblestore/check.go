@@ -217,7 +217,7 @@ func (c *checker) run(ctx context.Context) (err error) {
 // returns.
 func (c *checker) take(ctx context.Context, s share, thorough bool) (done share, err error) {
 	t := newTaking(c, s, thorough)
-	defer func() { err = errors.Join(err, t.groups.close(), t.lines.close(), t.epochs.close()) }()
+	defer func() { t.groups.close(); t.lines.close(); t.epochs.close() }()
 	read, err := c.read(ctx, thorough, t)
 	if err != nil {
 		return s, err

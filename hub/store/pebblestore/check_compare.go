@@ -31,6 +31,7 @@ func (t *taking) compare() error {
 			return t.hasher.delivery(e), err
 		}},
 		{keyDead, t.graves, func(_, value []byte) (uint64, error) { return t.hasher.sum(value), nil }},
+		{keyDiscarded, t.gone, func(_, value []byte) (uint64, error) { return t.hasher.sum(value), nil }},
 		{keyItem, t.items, func(_, value []byte) (uint64, error) { return t.hasher.sum(value), nil }},
 	} {
 		if err := t.compareKeys(of.kind, of.in, of.parse); err != nil {
@@ -72,8 +73,15 @@ func (t *taking) compareKeys(kind byte, in *tally, parse func(key, value []byte)
 	matched, scratch := 0, []byte(nil)
 	err := t.index.scan([]byte{kind}, []byte{kind + 1}, func(key, value []byte) (bool, error) {
 		scratch = append(scratch[:0], key...)
-		if kind == keyDead {
-			scratch[0] = keyInbox // by which the tally knows it
+		switch kind { // by what the tally knows it
+		case keyDead:
+			scratch[0] = keyInbox
+		case keyDiscarded:
+			recipient, sequence, err := parseDiscardedKey(key)
+			if err != nil {
+				return false, err
+			}
+			scratch = inboxKey(recipient, sequence)
 		}
 		k := t.hasher.key(scratch)
 		if !t.share.has(k) {
@@ -85,6 +93,7 @@ func (t *taking) compareKeys(kind byte, in *tally, parse func(key, value []byte)
 		}
 		sequence, what := keyInWords(kind, key)
 		switch want, there := in.get(k); {
+		case !there && kind == keyDiscarded && t.removed.has(sequence): // until the next pass
 		case !there && sequence > 0 && t.removed.has(sequence):
 			t.differs(sequence, "it has %s; the packet was removed, as if it were done", what)
 		case !there:
@@ -118,12 +127,15 @@ func keyInWords(kind byte, key []byte) (sequence uint64, what string) {
 	case keyDead:
 		sequence, _ = sequenceOf(key)
 		return sequence, fmt.Sprintf("a dead letter of %s", first)
+	case keyDiscarded:
+		recipient, sequence, _ := parseDiscardedKey(key)
+		return sequence, fmt.Sprintf("a discarded dead letter of %s", recipient)
 	}
 	return 0, fmt.Sprintf("a registry item %q", first)
 }
 
 func plural(kind byte) string {
-	return map[byte]string{keyIdentity: "ids", keyInbox: "deliveries", keyDead: "dead letters", keyItem: "registry items"}[kind]
+	return map[byte]string{keyIdentity: "ids", keyInbox: "deliveries", keyDead: "dead letters", keyDiscarded: "discarded dead letters", keyItem: "registry items"}[kind]
 }
 
 // compareBacklogs holds what the index says of inboxes against what is in them.

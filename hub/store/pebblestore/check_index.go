@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -27,9 +29,15 @@ func openToCheck(files vfs.FS, dir string, report func(Finding)) (*checkedIndex,
 		report(Finding{Rule: RuleIndexMissing, Notice: true, File: indexDir})
 		return nil, nil //nolint:nilnil // as documented
 	}
+	if _, err := files.Stat(filepath.Join(files.PathDir(dir), damagedFile)); err == nil {
+		report(Finding{Rule: RuleIndexMissing, Notice: true, File: indexDir, What: "it was found damaged while the hub ran"})
+		return nil, nil //nolint:nilnil // as documented
+	}
 	db, err := pebble.Open(dir, &pebble.Options{
 		FS: files, ReadOnly: true, CacheSize: 16 << 20, FormatMajorVersion: pebble.FormatNewest,
-		Logger: pebbleLogger{slog.New(slog.DiscardHandler)},
+		Logger: pebbleLogger{slog.New(slog.DiscardHandler), os.Exit},
+		// Else it would be the end of the process. Whoever reads is told so, too.
+		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}},
 	})
 	switch {
 	case errors.Is(err, pebble.ErrDBDoesNotExist):
@@ -62,8 +70,10 @@ func openToCheck(files vfs.FS, dir string, report func(Finding)) (*checkedIndex,
 	return nil, errors.Join(err, x.close())
 }
 
+// inWords says what is wrong, in a line.
 func inWords(err error) string {
-	return strings.TrimPrefix(err.Error(), store.ErrCorrupt.Error()+": ")
+	line, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), store.ErrCorrupt.Error()+": "), "\n")
+	return line
 }
 
 func (x *checkedIndex) close() error {
@@ -89,7 +99,7 @@ func (x *checkedIndex) follow(kind byte) *follower {
 	}
 	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}})
 	if err != nil {
-		return &follower{err: err}
+		return &follower{err: classify(err)}
 	}
 	return &follower{it: it, ok: it.First()}
 }
@@ -130,20 +140,24 @@ func (f *follower) end() (what string, err error) {
 	for ; f.ok; f.ok = f.it.Next() {
 		f.unexpected(&f.more, f.it.Key())
 	}
-	err = errors.Join(f.it.Error(), f.close())
+	err = f.it.Error()
+	f.close()
+	if err != nil {
+		return "", classify(err)
+	}
 	if f.first == nil {
-		return "", err
+		return "", nil
 	}
 	number, _ := sequenceOf(f.first)
-	return fmt.Sprintf("%d more than in the journal, %d fewer, %d others; the first is %d", f.more, f.less, f.different, number), err
+	return fmt.Sprintf("%d more than in the journal, %d fewer, %d others; the first is %d", f.more, f.less, f.different, number), nil
 }
 
-// close ends the following; what is expected later is not looked at.
-func (f *follower) close() error {
+// close ends the following; what is expected later is not looked at. What could not be read
+// is what end tells.
+func (f *follower) close() {
 	if f == nil || f.it == nil {
-		return nil
+		return
 	}
-	it := f.it
+	_ = f.it.Close()
 	f.it = nil
-	return it.Close() //nolint:wrapcheck // by the caller
 }

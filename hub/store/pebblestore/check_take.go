@@ -19,6 +19,7 @@ type taking struct {
 	waiting *tally // -> sum of the delivery
 	dead    *tally // -> sum of the delivery
 	graves  *tally // -> sum of the dead letter
+	gone    *tally // discarded -> sum of the dead letter
 	items   *tally // -> sum of the item
 
 	next     uint64 // sequence; 0 before the first group
@@ -37,7 +38,7 @@ type taking struct {
 func newTaking(c *checker, s share, thorough bool) *taking {
 	t := &taking{
 		checker: c, share: s, thorough: thorough,
-		ids: newTally(), waiting: newTally(), dead: newTally(), graves: newTally(), items: newTally(),
+		ids: newTally(), waiting: newTally(), dead: newTally(), graves: newTally(), gone: newTally(), items: newTally(),
 	}
 	if thorough {
 		t.groups, t.lines, t.epochs = c.index.follow(keyGroup), c.index.follow(keyAudit), c.index.follow(keyEpoch)
@@ -45,7 +46,9 @@ func newTaking(c *checker, s share, thorough bool) *taking {
 	return t
 }
 
-func (t *taking) tallies() []*tally { return []*tally{t.ids, t.waiting, t.dead, t.graves, t.items} }
+func (t *taking) tallies() []*tally {
+	return []*tally{t.ids, t.waiting, t.dead, t.graves, t.gone, t.items}
+}
 
 // put remembers a key, for which there is room then.
 func (t *taking) put(in *tally, k hashed, value uint64) (before uint64, was bool) {
@@ -229,7 +232,10 @@ func (t *taking) settled(f *checkedFrame) error {
 		case f.Kind == frameAcknowledged:
 			t.leave(t.waiting, k, recipient, sequence, "was acknowledged, but was not in the inbox")
 		default:
-			t.graves.remove(k)
+			letter, there := t.graves.remove(k)
+			if there && f.Kind == frameDiscarded {
+				t.put(t.gone, k, letter)
+			}
 			value, was := t.leave(t.dead, k, recipient, sequence, "came back or was discarded, but was no dead letter")
 			if was && f.Kind == frameRevived {
 				t.put(t.waiting, k, value)

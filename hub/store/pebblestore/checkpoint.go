@@ -277,6 +277,11 @@ func (r *recent) writeTo(batch *pebble.Batch, recipient string) error {
 			return fmt.Errorf("store: %w", err)
 		}
 	}
+	for sequence, grave := range r.discarded {
+		if err := batch.Set(discardedKey(recipient, sequence), grave.append(nil), nil); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
 	key := inboxKey(recipient, 0)
 	number := key[len(key)-8:]
 	for sequence := range r.gone {

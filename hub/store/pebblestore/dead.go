@@ -195,20 +195,6 @@ func (s *Store) Revive(ctx context.Context, recipient string, sequences []uint64
 	return pending, s.checkpoints.now(s)
 }
 
-// Discard does away with dead letters, and returns those that there were.
-func (s *Store) Discard(ctx context.Context, recipient string, sequences []uint64) ([]uint64, error) {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	graves, err := s.exhume(recipient, sequences, frameDiscarded, func(graves []*buried) { s.discard(recipient, graves) })
-	if err != nil {
-		return nil, err
-	}
-	return numbersOf(graves), nil
-}
-
 // exhume finds dead letters, notes in the journal what becomes of them, and does it.
 func (s *Store) exhume(recipient string, sequences []uint64, kind byte, do func([]*buried)) ([]*buried, error) {
 	sequences = slices.Compact(slices.Sorted(slices.Values(sequences)))
@@ -246,7 +232,7 @@ func (s *Store) gravesOf(recipient string, sequences []uint64) ([]*buried, error
 
 func (s *Store) settleGraves(recipient string, graves []*buried, kind byte, do func([]*buried)) ([]*buried, error) {
 	graves = slices.DeleteFunc(graves, func(g *buried) bool { // another call may have been faster
-		known, latest := s.windowGrave(recipient, g.Sequence)
+		latest, known := s.inWindows(recipient, deadAt(g.Sequence))
 		return known && latest == nil
 	})
 	if len(graves) == 0 {
@@ -269,46 +255,19 @@ func numbersOf(graves []*buried) []uint64 {
 
 // grave returns a dead letter, or store.ErrNotFound.
 func (s *Store) grave(recipient string, sequence uint64) (*buried, error) {
-	for {
-		s.mu.RLock()
-		moves := s.moves
-		known, grave := s.windowGrave(recipient, sequence)
-		s.mu.RUnlock()
-		switch {
-		case grave != nil:
-			return grave, nil
-		case known:
-			return nil, store.ErrNotFound
-		}
-		value, err := s.index.get(deadKey(recipient, sequence))
-		s.mu.RLock()
-		same := s.moves == moves
-		s.mu.RUnlock()
-		switch {
-		case !same:
-		case err != nil:
-			return nil, err
-		default:
-			return parseBuried(value)
-		}
-	}
+	return s.lookUp(deadKey(recipient, sequence), deadAt(sequence), recipient)
 }
 
-// windowGrave returns what the windows know of a dead letter: nil where it is none
-// any more.
-func (s *Store) windowGrave(recipient string, sequence uint64) (known bool, grave *buried) {
-	for _, w := range []*window{s.current, s.frozen} {
-		if w != nil && w.inboxes[recipient] != nil {
-			if grave, known = w.inboxes[recipient].dead[sequence]; known {
-				return known, grave
-			}
-		}
+// deadAt returns what a window knows of a dead letter: nil where it is none any more.
+func deadAt(sequence uint64) func(*recent) (*buried, bool) {
+	return func(in *recent) (*buried, bool) {
+		grave, known := in.dead[sequence]
+		return grave, known
 	}
-	return false, nil
 }
 
 func (s *Store) revive(recipient string, graves []*buried) {
-	s.discard(recipient, graves)
+	s.unbury(recipient, graves)
 	in := s.current.inbox(recipient)
 	for _, grave := range graves {
 		e := grave.delivery()
@@ -322,7 +281,8 @@ func (s *Store) revive(recipient string, graves []*buried) {
 	}
 }
 
-func (s *Store) discard(recipient string, graves []*buried) {
+// unbury makes dead letters none any more.
+func (s *Store) unbury(recipient string, graves []*buried) {
 	in := s.current.inbox(recipient)
 	if in.dead == nil {
 		in.dead = map[uint64]*buried{}
@@ -352,14 +312,6 @@ func (s *Store) indexRevived(upTo journal.Position) error {
 	return s.settle(nil)
 }
 
-func (s *Store) replayDiscarded(frame journal.Frame) error {
-	recipient, graves, err := s.replayExhumed(frame)
-	if err == nil {
-		s.discard(recipient, graves)
-	}
-	return err
-}
-
 func (s *Store) replayExhumed(frame journal.Frame) (recipient string, graves []*buried, err error) {
 	recipient, sequences, err := parseAcknowledgement(frame.Payload)
 	if err != nil {
@@ -367,29 +319,4 @@ func (s *Store) replayExhumed(frame journal.Frame) (recipient string, graves []*
 	}
 	graves, err = s.gravesOf(recipient, sequences)
 	return recipient, graves, err
-}
-
-// State tells how far the delivery of an accepted packet to one of its recipients has
-// got, and what became of it where it is dead.
-func (s *Store) State(ctx context.Context, recipient string, sequence uint64) (store.State, store.DeadLetter, error) {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return 0, store.DeadLetter{}, err
-	}
-	defer leave()
-	grave, err := s.grave(recipient, sequence)
-	switch {
-	case err == nil:
-		return store.Dead, grave.DeadLetter, nil
-	case !errors.Is(err, store.ErrNotFound):
-		return 0, store.DeadLetter{}, err
-	}
-	state := store.Acknowledged
-	err = s.withIndexed(recipient, []uint64{sequence}, func(indexed map[uint64]entry) error {
-		if _, waits := s.waiting(recipient, sequence, indexed); waits {
-			state = store.Waiting
-		}
-		return nil
-	})
-	return state, store.DeadLetter{}, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -36,7 +37,11 @@ func (s *Store) BeginEpoch(ctx context.Context, at, copied time.Time) (store.Epo
 	if !copied.IsZero() {
 		copied = copied.UTC().Truncate(time.Millisecond)
 	}
-	e, err := store.NewEpoch(s.next-1, at, copied)
+	random := make([]byte, 8)
+	if _, err := io.ReadFull(s.opts.Random, random); err != nil {
+		return store.Epoch{}, fmt.Errorf("begin epoch: random: %w", err)
+	}
+	e, err := store.NewEpoch(s.next-1, at, copied, binary.BigEndian.Uint64(random))
 	if err != nil {
 		return store.Epoch{}, fmt.Errorf("begin epoch after packet %d: %w", s.next-1, err)
 	}
@@ -79,6 +84,19 @@ func (s *Store) goOn(e store.Epoch) {
 	s.current.epochs = append(s.current.epochs, e)
 	s.current.size++
 	s.next = e.Next
+}
+
+// EpochOf returns the last epoch where it goes on from a copy made at that time and nothing
+// was accepted since: then it was begun already. The time is known, not zero.
+func (s *Store) EpochOf(copied time.Time) (store.Epoch, bool) {
+	s.accepting.Lock()
+	defer s.accepting.Unlock()
+	all := s.Epochs()
+	if len(all) == 0 || copied.IsZero() {
+		return store.Epoch{}, false
+	}
+	last := all[len(all)-1]
+	return last, s.next == last.Next && last.Copied.Equal(copied.Truncate(time.Millisecond))
 }
 
 // Epochs returns the epochs that were begun. The caller does not change the slice.

@@ -51,6 +51,44 @@ func TestAnEpochSurvivesPowerLoss(t *testing.T) {
 	}
 }
 
+// An epoch of a copy is known by the copy's time until something was accepted; stores that
+// go on from the same copy at the same time begin elsewhere.
+func TestEpochOfACopy(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, time.March, 1, 0, 0, 0, 0, time.UTC)
+	copied := at.Add(-time.Hour)
+	var begun []store.Epoch
+	for range 2 {
+		k := keep(t, vfs.NewMem())
+		k.put(1, 1, 3)
+		if e, ok := k.EpochOf(copied); ok {
+			t.Errorf("before one has begun: %+v", e)
+		}
+		first, err := k.BeginEpoch(t.Context(), at, copied)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.reopen()
+		if e, ok := k.EpochOf(copied); !ok || e != first {
+			t.Errorf("the epoch of the copy is %+v, %v; want %+v", e, ok, first)
+		}
+		for _, other := range []time.Time{{}, at} {
+			if e, ok := k.EpochOf(other); ok {
+				t.Errorf("of a copy of %v: %+v", other, e)
+			}
+		}
+		k.put(1, 1, 1)
+		if e, ok := k.EpochOf(copied); ok {
+			t.Errorf("after a packet: %+v", e)
+		}
+		k.close()
+		begun = append(begun, first)
+	}
+	if begun[0].Next == begun[1].Next {
+		t.Errorf("two stores that go on from one copy both begin with %d", begun[0].Next)
+	}
+}
+
 // An epoch that is refused is not there.
 func TestBeginEpochRefuses(t *testing.T) {
 	t.Parallel()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
 	"syscall"
 
@@ -31,18 +30,20 @@ type index struct {
 
 // openIndex opens or creates an index. Pebble would try again without end to write what
 // it cannot: to a full disk, say. Once it is open, what cannot be written is told to
-// whoever writes, and to those that wait for the background.
-func openIndex(dir string, opts Options, work *background) (*index, error) {
+// whoever writes, and to those that wait for the background. damaged is called, then and
+// later, where something is read that is not what was written.
+func openIndex(dir string, opts Options, work *background, damaged func(pebble.DataCorruptionInfo)) (*index, error) {
 	x := &index{background: work, memory: opts.MemoryBytes}
 	o := pebbleOptions(opts)
 	var opened atomic.Bool
 	o.EventListener = work.listen()
 	o.EventListener.BackgroundError = func(err error) {
 		work.tell(err)
-		if !opened.Load() {
+		if !opened.Load() && !pebble.IsCorruptionError(err) {
 			o.Logger.Fatalf("the index cannot be opened: %v", err)
 		}
 	}
+	o.EventListener.DataCorruption = damaged
 	var err error
 	x.db, err = pebble.Open(dir, o)
 	opened.Store(true)
@@ -63,7 +64,7 @@ const tablesInMemory = 2
 func pebbleOptions(opts Options) *pebble.Options {
 	o := &pebble.Options{
 		FS:                    opts.FS,
-		Logger:                pebbleLogger{opts.Logger},
+		Logger:                pebbleLogger{opts.Logger, opts.Exit},
 		MemTableSize:          uint64(opts.MemoryBytes),
 		L0CompactionThreshold: 4,
 		FormatMajorVersion:    pebble.FormatNewest,
@@ -256,7 +257,10 @@ func classify(err error) error {
 }
 
 // pebbleLogger passes Pebble's errors on and drops its chatter.
-type pebbleLogger struct{ logger *slog.Logger }
+type pebbleLogger struct {
+	logger *slog.Logger
+	exit   func(status int)
+}
 
 func (l pebbleLogger) Infof(string, ...any) {}
 
@@ -269,7 +273,7 @@ func (l pebbleLogger) Errorf(format string, args ...any) {
 // here: a panic might be recovered by a server's handler.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.Errorf(format, args...)
-	os.Exit(exitBroken)
+	l.exit(exitBroken)
 }
 
 // exitBroken is the exit status of a process whose store cannot go on.

@@ -13,17 +13,18 @@ import (
 // of another of its kind by accident. Numbers are big-endian: byte order is
 // numeric order.
 const (
-	keyGroup    = 'g' // first sequence -> position in the journal
-	keyIdentity = 'k' // sender 0 id -> sequence
-	keyInbox    = 'd' // recipient 0 sequence -> order, record size, bytes beside the record
-	keyBacklog  = 'b' // recipient -> number and bytes of what waits
-	keyDead     = 'x' // recipient 0 sequence -> buried
-	keyItem     = 'r' // kind 0 key -> registry item
-	keyView     = 'v' // kind 0 key -> view item
-	keyAudit    = 'a' // audit sequence -> record
-	keySegment  = 's' // position in the journal -> summary of the segment
-	keyMeta     = 'm' // name -> value
-	keyEpoch    = 'e' // first sequence -> epoch
+	keyGroup     = 'g' // first sequence -> position in the journal
+	keyIdentity  = 'k' // sender 0 id -> sequence
+	keyInbox     = 'd' // recipient 0 sequence -> order, record size, bytes beside the record
+	keyBacklog   = 'b' // recipient -> number and bytes of what waits
+	keyDead      = 'x' // recipient 0 sequence -> buried
+	keyDiscarded = 'z' // sequence recipient 0 -> buried
+	keyItem      = 'r' // kind 0 key -> registry item
+	keyView      = 'v' // kind 0 key -> view item
+	keyAudit     = 'a' // audit sequence -> record
+	keySegment   = 's' // position in the journal -> summary of the segment
+	keyMeta      = 'm' // name -> value
+	keyEpoch     = 'e' // first sequence -> epoch
 )
 
 const formatVersion = "lienthong index 2"

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -43,6 +44,9 @@ type ageing struct {
 
 // segment removes from a segment what can go, if it is enough.
 func (p *pass) segment(ctx context.Context, s *summary) error {
+	if s.damage != nil {
+		return nil
+	}
 	due, look := p.due(s), p.droppable(s)
 	if due {
 		if err := p.lookFor(ctx, s); err != nil {
@@ -57,7 +61,7 @@ func (p *pass) segment(ctx context.Context, s *summary) error {
 		return nil
 	}
 	plan, err := p.plan(ctx, s)
-	if err != nil {
+	if err != nil || s.damage != nil {
 		return err
 	}
 	if !plan.enough(s) {
@@ -78,7 +82,7 @@ func (p *pass) worthEnding(ctx context.Context, s *summary) (bool, error) {
 		return false, err
 	}
 	made, err := p.plan(ctx, s)
-	if err != nil {
+	if err != nil || s.damage != nil {
 		return false, err
 	}
 	s.look = made.seen(s)
@@ -127,7 +131,7 @@ func (p *pass) reach(s *summary) int64 {
 // droppable says whether enough settlements in a segment may be of removed packets to
 // look at them: not again before more were removed.
 func (p *pass) droppable(s *summary) bool {
-	if s.settled.count == 0 || s.total == p.total {
+	if s.damage != nil || s.settled.count == 0 || s.total == p.total {
 		return false
 	}
 	epochs := p.store.Epochs()
@@ -140,7 +144,7 @@ func (p *pass) droppable(s *summary) bool {
 	return false
 }
 
-// plan reads a segment and finds what is to go.
+// plan reads a segment and finds what is to go. One that is damaged is set aside.
 func (p *pass) plan(ctx context.Context, s *summary) (*plan, error) {
 	made := &plan{look: look{left: map[uint32]int64{}, upTo: min(p.UpTo, max(s.to, 1)-1)}}
 	if s.from > 0 {
@@ -149,6 +153,7 @@ func (p *pass) plan(ctx context.Context, s *summary) (*plan, error) {
 		}
 		made.undone = p.undone.count(s.from, s.to)
 	}
+	excess := maps.Clone(p.excess)
 	err := p.scan(ctx, s.First, min(s.End, p.judged), func(f journal.Frame) error {
 		switch f.Kind {
 		case frameGroup:
@@ -167,7 +172,11 @@ func (p *pass) plan(ctx context.Context, s *summary) (*plan, error) {
 		}
 		return nil
 	})
-	return made, err
+	if err != nil {
+		p.excess = excess // nothing goes
+		return nil, s.setAside(err)
+	}
+	return made, nil
 }
 
 // frameOverhead is what a frame takes at least beside its payload.
@@ -250,8 +259,11 @@ func (p *pass) rewrite(ctx context.Context, s *summary, made *plan) error {
 		}
 		return f.Payload, true, nil
 	})
-	if err != nil {
-		return err //nolint:wrapcheck // says where
+	switch {
+	case p.refused != nil:
+		return p.refused
+	case err != nil:
+		return s.setAside(err)
 	}
 	p.done.Removed += made.count
 	p.done.RemovedBytes += made.bytes
@@ -276,8 +288,8 @@ func (p *pass) shorten(ctx context.Context, f journal.Frame, gone *sequences) ([
 		}
 	}
 	if p.removing != nil {
-		if err := p.removing(ctx, entries); err != nil {
-			return nil, err
+		if p.refused = p.removing(ctx, entries); p.refused != nil {
+			return nil, p.refused
 		}
 	}
 	return g.without(f.Payload, gone)

@@ -40,6 +40,7 @@ type retention struct {
 	kinds    map[uint32]store.Keep
 	removed  sequences // whose records are gone, durably
 	total    int64     // of these
+	swept    int64     // of these, when the index was swept
 }
 
 func newRetention() *retention {
@@ -108,9 +109,13 @@ func (r *retention) stop() {
 // removing is called with the records that are about to go, which are valid until it
 // returns, before they do; in order, but with the same ones again where a pass fails after
 // it, or the hub does. It may call anything but Retain and Close. An error of it ends the
-// pass. store.ErrFull and other failures to write leave what is there as it was; after
-// store.ErrBroken nothing is accepted any more. store.ErrClosed where the store is closed
-// meanwhile.
+// pass.
+//
+// A segment that is damaged stays as it is, with all that is in it, and counts as far as it
+// could be read; the pass goes on with the others, and its error in the end is
+// store.ErrCorrupt. store.ErrFull and other failures to write leave what is there as it was;
+// after store.ErrBroken nothing is accepted any more. store.ErrClosed where the store is
+// closed meanwhile.
 func (s *Store) Retain(ctx context.Context, how store.Retention, removing func(context.Context, []store.Entry) error) (store.Retained, error) {
 	for kind, keep := range how.Kinds {
 		if keep.Age < 0 || keep.Bytes < 0 {
@@ -149,6 +154,7 @@ type pass struct {
 	undone   sequences        // of those from one to before another
 	from, to uint64
 	excess   map[uint32]int64 // bytes that a kind has too many
+	refused  error            // what removing failed with
 	done     store.Retained
 }
 
@@ -165,7 +171,13 @@ func (p *pass) run(ctx context.Context) error {
 		}
 	}
 	p.done.Kinds = p.kept()
-	return err
+	if err == nil {
+		err = p.sweep()
+	}
+	if err != nil {
+		return err
+	}
+	return p.setAside()
 }
 
 // changedKinds forgets what was seen under other bounds.
@@ -242,7 +254,7 @@ func (p *pass) anythingDue() bool {
 
 // due says whether there is something in a segment that goes once it is done.
 func (p *pass) due(s *summary) bool {
-	return s.from > 0 && s.from <= p.UpTo && (p.aged(s) || p.over(s))
+	return s.damage == nil && s.from > 0 && s.from <= p.UpTo && (p.aged(s) || p.over(s))
 }
 
 // remove works on all segments that it can, the oldest first, and then on the last one,

@@ -18,6 +18,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,7 @@ type Store struct {
 
 	retention   *retention
 	background  *background // of the index
+	damage      damage      // of the index
 	checkpoints *checkpoints
 	closing     sync.RWMutex
 	closed      bool // under closing
@@ -87,10 +89,13 @@ type Options struct {
 	// SpareBytes is the space that accepting leaves on the disk, so that what is there
 	// can still be delivered, acknowledged and indexed; default 256 MiB.
 	SpareBytes uint64
-	// Random is where secrets of the files come from; nil means crypto/rand.
+	// Random is where secrets of the files come from, and where epochs begin; safe for
+	// concurrent use; nil means crypto/rand.
 	Random io.Reader
 	// Logger is told of the disk's troubles; nil means no one is.
 	Logger *slog.Logger
+	// Exit ends the process with a status where the store cannot go on; nil means os.Exit.
+	Exit func(status int)
 }
 
 func (o Options) withDefaults() Options {
@@ -118,6 +123,9 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Exit == nil {
+		o.Exit = os.Exit
+	}
 	return o
 }
 
@@ -135,17 +143,39 @@ const (
 )
 
 // Open opens or creates the store in dir. A directory that another process has
-// open, or that an unknown version wrote, is refused.
+// open, or that an unknown version wrote, is refused. An index that is damaged is made
+// anew; where that is found out later, the process ends with exit status 74, and the next
+// Open makes it.
 func Open(dir string, opts Options) (*Store, error) {
-	s := &Store{opts: opts.withDefaults(), dir: dir, greatest: map[string]string{}, backlogs: map[string]store.Backlog{}, deciding: newIdentities(0),
-		background: newBackground(), checkpoints: newCheckpoints(), retention: newRetention()}
-	for _, step := range []func() error{s.takeDirectory, s.openIndex, s.openJournal, s.recover} {
-		if err := step(); err != nil {
-			return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.closeFiles())
-		}
+	s, err := open(dir, opts)
+	if errors.Is(err, errIndexDamaged) {
+		s, err = open(dir, opts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
 	}
 	s.lookAtSpace()
 	s.checkpoints.start(s)
+	return s, nil
+}
+
+func open(dir string, opts Options) (*Store, error) {
+	s := &Store{opts: opts.withDefaults(), dir: dir, greatest: map[string]string{}, backlogs: map[string]store.Backlog{}, deciding: newIdentities(0),
+		background: newBackground(), checkpoints: newCheckpoints(), retention: newRetention()}
+	var err error
+	for _, step := range []func() error{s.takeDirectory, s.removeDamaged, s.openIndex, s.openJournal, s.recover} {
+		if err = step(); err != nil {
+			break
+		}
+	}
+	s.damage.opened.Store(err == nil)
+	if s.damage.found.Load() {
+		err = errors.Join(errIndexDamaged, err)
+	}
+	if err != nil {
+		s.damage.opened.Store(false)
+		return nil, errors.Join(err, s.closeFiles())
+	}
 	return s, nil
 }
 
@@ -186,7 +216,7 @@ func (s *Store) takeDirectory() error {
 func (s *Store) openIndex() error {
 	dir := filepath.Join(s.dir, indexDir)
 	var err error
-	s.index, err = openIndex(dir, s.opts, s.background)
+	s.index, err = openIndex(dir, s.opts, s.background, s.indexDamaged)
 	if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -194,7 +224,7 @@ func (s *Store) openIndex() error {
 	if err := s.opts.FS.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove damaged index: %w", err)
 	}
-	s.index, err = openIndex(dir, s.opts, s.background)
+	s.index, err = openIndex(dir, s.opts, s.background, s.indexDamaged)
 	return err
 }
 

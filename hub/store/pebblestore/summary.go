@@ -25,6 +25,8 @@ type summary struct {
 	removed  int64            // packets whose records are gone
 	settled  settlements
 
+	damage error // what of it cannot be read; nothing goes from it then
+
 	look *look // what was seen when it was looked at last, and not rewritten
 	// reach is how many in the reach of its settlements were removed when these were
 	// looked at last, and total how many in all.
@@ -117,12 +119,15 @@ func (p *pass) summarise(ctx context.Context, upTo journal.Position) error {
 var errEnough = errors.New("enough was read")
 
 // read reads a segment on, up to a position, and keeps in the index what is known of one
-// that was read to its end.
+// that was read to its end. One that is damaged is set aside.
 func (p *pass) read(ctx context.Context, s *summary, upTo journal.Position) error {
+	if s.damage != nil {
+		return nil
+	}
 	if s.seen < upTo {
 		err := p.scan(ctx, s.seen, upTo, func(f journal.Frame) error { return p.take(s, f) })
 		if err != nil {
-			return err
+			return s.setAside(err)
 		}
 		s.seen = upTo
 	}
@@ -139,7 +144,7 @@ func (p *pass) read(ctx context.Context, s *summary, upTo journal.Position) erro
 
 // scan visits the frames between two positions.
 func (p *pass) scan(ctx context.Context, from, to journal.Position, visit func(journal.Frame) error) error {
-	err := p.store.journal.Scan(ctx, from, func(f journal.Frame) error {
+	err := p.store.journal.ScanTo(ctx, from, to, func(f journal.Frame) error {
 		if f.Position >= to {
 			return errEnough
 		}

@@ -33,6 +33,8 @@ type recent struct {
 	gone map[uint64]bool
 	// dead are the dead letters that came, and nil for those that are so no more.
 	dead map[uint64]*buried
+	// discarded are those of these that were discarded.
+	discarded map[uint64]*buried
 	// backlog is what waited in all when the window was frozen.
 	backlog store.Backlog
 }

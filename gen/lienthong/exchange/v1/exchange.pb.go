@@ -95,6 +95,9 @@ const (
 	DeliveryStatus_STATE_ACKNOWLEDGED DeliveryStatus_State = 2
 	// The recipient has rejected it; it is a dead letter.
 	DeliveryStatus_STATE_DEAD DeliveryStatus_State = 3
+	// The recipient has rejected it, and done away with the dead letter: it will not be
+	// delivered. Told as long as the packet is kept.
+	DeliveryStatus_STATE_DISCARDED DeliveryStatus_State = 4
 )
 
 // Enum value maps for DeliveryStatus_State.
@@ -104,12 +107,14 @@ var (
 		1: "STATE_WAITING",
 		2: "STATE_ACKNOWLEDGED",
 		3: "STATE_DEAD",
+		4: "STATE_DISCARDED",
 	}
 	DeliveryStatus_State_value = map[string]int32{
 		"STATE_UNSPECIFIED":  0,
 		"STATE_WAITING":      1,
 		"STATE_ACKNOWLEDGED": 2,
 		"STATE_DEAD":         3,
+		"STATE_DISCARDED":    4,
 	}
 )
 
@@ -2125,19 +2130,20 @@ const file_lienthong_exchange_v1_exchange_proto_rawDesc = "" +
 	"\tdiscarded\x18\x02 \x03(\x04R\tdiscarded\x12\x19\n" +
 	"\bnot_dead\x18\x03 \x03(\x04R\anotDead\"?\n" +
 	"\x18GetDeliveryStatusRequest\x12#\n" +
-	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\"\xc4\x02\n" +
+	"\bsequence\x18\x01 \x01(\x04B\a\xbaH\x042\x02(\x01R\bsequence\"\xd9\x02\n" +
 	"\x0eDeliveryStatus\x12\x1c\n" +
 	"\trecipient\x18\x01 \x01(\tR\trecipient\x12A\n" +
 	"\x05state\x18\x02 \x01(\x0e2+.lienthong.exchange.v1.DeliveryStatus.StateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1a\n" +
 	"\battempts\x18\x04 \x01(\rR\battempts\x12B\n" +
-	"\x0fnext_attempt_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"Y\n" +
+	"\x0fnext_attempt_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rnextAttemptAt\"n\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATE_WAITING\x10\x01\x12\x16\n" +
 	"\x12STATE_ACKNOWLEDGED\x10\x02\x12\x0e\n" +
 	"\n" +
-	"STATE_DEAD\x10\x03\"b\n" +
+	"STATE_DEAD\x10\x03\x12\x13\n" +
+	"\x0fSTATE_DISCARDED\x10\x04\"b\n" +
 	"\x19GetDeliveryStatusResponse\x12E\n" +
 	"\n" +
 	"deliveries\x18\x01 \x03(\v2%.lienthong.exchange.v1.DeliveryStatusR\n" +
