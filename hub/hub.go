@@ -173,6 +173,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	h.registry, err = registry.Open(ctx, registry.Config{
 		Store: h.store, Issuer: h.authority,
 		Address: h.GRPCAddress(), LedgerKey: h.ledger.VerifierKey(), StrictHub: h.cfg.Strict,
+		Epoch:  h.store.Epochs().First(),
 		Quota:  registry.Quota{PacketsPerSecond: h.cfg.PacketsPerSecond, BytesPerSecond: h.cfg.BytesPerSecond, InboxBytes: h.cfg.InboxBytes},
 		Ended:  func(node string, why *fault.Error) { h.rpc.EndSessions(node, why) },
 		Clock:  h.cfg.Clock,
