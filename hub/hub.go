@@ -53,6 +53,7 @@ type Hub struct {
 	log       *ledger.Log
 	registry  *registry.Registry
 	blobs     *blobs.Blobs
+	retaining boundedClock // belongs to retain once the hub runs
 	exchange  *exchange.Service
 	views     *views.Views
 	liberal   *packet.Codec
@@ -123,7 +124,10 @@ func (h *Hub) openLedger(ctx context.Context) error {
 		Ledger: h.ledger, Dir: dir, Leaves: h.leavesAfter, Ordinal: h.ordinal, Epoch: h.store.Epochs().First(),
 		Interval: h.cfg.CheckpointInterval, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return h.startRetentionClock(ctx)
 }
 
 // leavesAfter reads the leaves that follow so many others, up to the end of their commit
