@@ -37,6 +37,9 @@ makes its index anew from the journal. Where it is at another address then, star
 was accepted after the backup is not there: senders that submit it again, with the same
 ids, get new receipts. The hub goes on with sequences that nobody has given, and with a
 ledger of another name, so that what the lost hub has signed since is not contradicted.
+Rights, revocations, suspensions and quotas are those of the backup, and have to be looked
+over before the hub is opened: a node that was revoked since is let in again. The start
+says in the log which nodes are active. Join tokens that were issued before are void.
 Copies made in other ways have to be declared: lienthong restore --help. Before that,
 check it: lienthong fsck --data DIR.
 

@@ -28,6 +28,13 @@ made by "lienthong backup" needs no declaration, as it says itself what it is; t
 it all the same does no harm. Nothing else is changed, and nothing is lost by declaring a
 copy that is not behind: sequences jump, that is all.
 
+Rights, revocations, suspensions and quotas are those of the copy: a node that was revoked
+since is let in again. Look them over before the hub is opened to nodes (the start says in
+the log, as a warning, which nodes are active): start it at an address that only
+administrators reach, lienthong hub --data DIR --grpc 127.0.0.1:8443, and see lienthong
+admin node list. Join tokens that were issued before are void, as nobody knows whether they
+were used: issue new ones.
+
 The start says in the log after which sequence packets may be lost. Senders who hold
 receipts for them submit them again with the same id.
 
@@ -36,7 +43,9 @@ wrong.
 
 Tiếng Việt: đánh dấu thư mục dữ liệu của trục đã dừng là một bản sao cũ (ảnh chụp máy ảo,
 ảnh đĩa, tệp chép tay), để lần khởi động sau dùng số thứ tự mới và tên sổ cái mới. Bản sao
-lưu do "lienthong backup" tạo ra không cần khai báo.`,
+lưu do "lienthong backup" tạo ra không cần khai báo. Quyền, thu hồi, đình chỉ và hạn mức là của
+bản sao: phải rà soát lại trước khi mở trục cho các hệ thống kết nối; mã đăng ký cấp trước đó
+không còn giá trị.`,
 		Example: "  lienthong restore --data /var/lib/lienthong",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -40,8 +40,8 @@ type Config struct {
 	// DefaultLargeBytes.
 	LargeBytes int `yaml:"large_bytes"`
 	// TransferIdle is how long a large packet may stand still on its way to the hub, or
-	// from it, before its stream is ended, to go on later; default DefaultTransferIdle, at
-	// least MinTransferIdle.
+	// from it, or travel slower than 32 KiB a second, before its stream is ended, to go on
+	// later; default DefaultTransferIdle, at least MinTransferIdle.
 	TransferIdle time.Duration `yaml:"transfer_idle"`
 	// Strict refuses packets, of whatever node, that can only be read by taking
 	// liberties. Otherwise that is each node's own setting, in the registry.

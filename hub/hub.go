@@ -53,6 +53,7 @@ type Hub struct {
 	log       *ledger.Log
 	registry  *registry.Registry
 	blobs     *blobs.Blobs
+	retaining boundedClock // belongs to retain once the hub runs
 	exchange  *exchange.Service
 	views     *views.Views
 	liberal   *packet.Codec
@@ -123,7 +124,10 @@ func (h *Hub) openLedger(ctx context.Context) error {
 		Ledger: h.ledger, Dir: dir, Leaves: h.leavesAfter, Ordinal: h.ordinal, Epoch: h.store.Epochs().First(),
 		Interval: h.cfg.CheckpointInterval, Clock: h.cfg.Clock, Logger: h.cfg.Logger,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return h.startRetentionClock(ctx)
 }
 
 // leavesAfter reads the leaves that follow so many others, up to the end of their commit
@@ -173,6 +177,7 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 	h.registry, err = registry.Open(ctx, registry.Config{
 		Store: h.store, Issuer: h.authority,
 		Address: h.GRPCAddress(), LedgerKey: h.ledger.VerifierKey(), StrictHub: h.cfg.Strict,
+		Epoch:  h.store.Epochs().First(),
 		Quota:  registry.Quota{PacketsPerSecond: h.cfg.PacketsPerSecond, BytesPerSecond: h.cfg.BytesPerSecond, InboxBytes: h.cfg.InboxBytes},
 		Ended:  func(node string, why *fault.Error) { h.rpc.EndSessions(node, why) },
 		Clock:  h.cfg.Clock,

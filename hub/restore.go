@@ -8,12 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/lienthong/lienthong/certs"
+	"github.com/lienthong/lienthong/hub/registry"
 )
 
 // restoredFile says that a data directory is a copy of another hub's, which has gone on;
@@ -72,6 +74,10 @@ func (h *Hub) goOn(ctx context.Context) error {
 	if isCopy { // of a hub, or of a backup: then what is in it is older than that
 		of = Backup{Source: "a declared copy"}
 	}
+	active, err := registry.ActiveNodes(ctx, h.store)
+	if err != nil {
+		return fmt.Errorf("go on from a copy: %w", err)
+	}
 	epoch, begun := h.store.EpochOf(of.Begun)
 	if !begun {
 		if epoch, err = h.store.BeginEpoch(ctx, h.cfg.Clock(), of.Begun); err != nil {
@@ -92,7 +98,19 @@ func (h *Hub) goOn(ctx context.Context) error {
 	}
 	h.cfg.Logger.Warn("the hub goes on from a copy: what was accepted after it was made is lost, and has to be submitted again",
 		append(attrs, "lost_after", epoch.Last, "next", epoch.Next)...)
+	h.cfg.Logger.Warn("rights, revocations, suspensions and quotas are those of the copy: look them over before the hub is opened; what was changed after it was made, such as that a node was revoked, has to be done again. Join tokens of before are void",
+		"active_nodes", len(active), "active", listed(active))
 	return nil
+}
+
+// listedNodes bounds the nodes that the log names: nobody reads more in a line.
+const listedNodes = 100
+
+func listed(nodes []string) string {
+	if more := len(nodes) - listedNodes; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(nodes[:listedNodes], " "), more)
+	}
+	return strings.Join(nodes, " ")
 }
 
 func (h *Hub) readMark(name string, into any) (there bool, err error) {

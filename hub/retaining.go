@@ -38,24 +38,30 @@ func (h *Hub) retain(ctx context.Context) error {
 }
 
 // retainOnce makes one pass. A packet goes only when the views have taken it in and a
-// checkpoint covers it: neither would find it again. Its content goes after it.
+// checkpoint covers it: neither would find it again. Its content goes after it. What
+// cannot be removed, such as the content of one packet, keeps nothing else.
 func (h *Hub) retainOnce(ctx context.Context) error {
 	// What an earlier run has left, or one with another configuration.
 	gone, err := h.blobs.RemoveRetired(ctx)
-	if err != nil || len(h.kept) == 0 {
+	if ctx.Err() != nil || len(h.kept) == 0 {
 		h.logRetained(store.Retained{}, gone)
 		return err
 	}
+	done, err := h.retainPackets(ctx)
+	after, afterErr := h.blobs.RemoveRetired(ctx) // it meets, and says, what the first has
+	h.logRetained(done, blobs.Retired{Contents: gone.Contents + after.Contents, Bytes: gone.Bytes + after.Bytes})
+	return errors.Join(err, afterErr)
+}
+
+func (h *Hub) retainPackets(ctx context.Context) (store.Retained, error) {
 	upTo, err := h.store.ViewCursor(ctx)
 	if err != nil {
-		return err
+		return store.Retained{}, err
 	}
 	_, size := h.log.Checkpoint() // of leaves, which sequences are ahead of after a restore
-	how := store.Retention{Kinds: h.kept, Now: h.cfg.Clock(), UpTo: min(upTo, h.store.Epochs().Sequence(size))}
-	done, err := h.store.Retain(ctx, how, h.retireContents)
-	after, removeErr := h.blobs.RemoveRetired(ctx)
-	h.logRetained(done, blobs.Retired{Contents: gone.Contents + after.Contents, Bytes: gone.Bytes + after.Bytes})
-	return errors.Join(err, removeErr)
+	return h.store.Retain(ctx, store.Retention{
+		Kinds: h.kept, Now: h.retentionTime(), UpTo: min(upTo, h.store.Epochs().Sequence(size)),
+	}, h.retireContents)
 }
 
 // retireContents notes the contents of packets that are about to be removed.

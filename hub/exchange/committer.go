@@ -120,7 +120,9 @@ func (c *committer) commit(ctx context.Context, group []*bundle) error {
 	})
 	if err != nil {
 		c.logger.Error("a group of packets could not be stored", "packets", len(stored), "error", err)
-		failed := answer{err: storeUnavailable(err), unknown: !errors.Is(err, store.ErrFull)}
+		// Where the store works on, it can be asked whether a packet was accepted after all.
+		over := errors.Is(err, store.ErrBroken) || errors.Is(err, store.ErrClosed)
+		failed := answer{err: storeUnavailable(err), unknown: over}
 		for _, b := range group {
 			b.answer(b.answered(func(int) answer { return failed }))
 		}

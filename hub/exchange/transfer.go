@@ -7,10 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -20,47 +18,6 @@ import (
 	"github.com/lienthong/lienthong/hub/store/blobs"
 )
 
-// Streams of contents that are under way at one time, of one node and of all: each
-// holds a block of 1 MiB, and what gRPC lets come ahead, up to 16 MiB.
-const (
-	transfersPerNode = 8
-	transfersInAll   = 32
-)
-
-// transfers bounds what large contents take of the hub.
-type transfers struct {
-	reading *semaphore.Weighted // one large packet is read at a time
-
-	mu     sync.Mutex
-	all    int
-	byNode map[string]int
-}
-
-func newTransfers() *transfers {
-	return &transfers{reading: semaphore.NewWeighted(1), byNode: map[string]int{}}
-}
-
-// enter counts a stream until leave is called; a *fault.Error where there are too many.
-func (t *transfers) enter(node string) (leave func(), err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byNode[node] >= transfersPerNode || t.all >= transfersInAll {
-		return nil, fault.New(codes.ResourceExhausted, "too_many_transfers",
-			fmt.Sprintf("%d large packets of one node, and %d of all, travel at one time; try again later", transfersPerNode, transfersInAll),
-			fmt.Sprintf("mỗi hệ thống được truyền cùng lúc %d gói tin lớn, toàn trục %d; vui lòng thử lại sau", transfersPerNode, transfersInAll)).After(time.Second)
-	}
-	t.all++
-	t.byNode[node]++
-	return func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.all--
-		if t.byNode[node]--; t.byNode[node] == 0 {
-			delete(t.byNode, node)
-		}
-	}, nil
-}
-
 // Upload implements TransferService.
 func (s *Service) Upload(stream exchangev1.TransferService_UploadServer) error {
 	ctx := stream.Context()
@@ -68,15 +25,16 @@ func (s *Service) Upload(stream exchangev1.TransferService_UploadServer) error {
 	if err != nil {
 		return err
 	}
-	first, err := s.next(stream)
+	patience := s.patienceWith(ctx)
+	first, err := next(stream, patience)
 	if err != nil {
 		return fmt.Errorf("read upload: %w", err)
 	}
-	leave, err := s.transfers.enter(caller)
+	at, err := s.transfers.enter(caller)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer at.leave()
 	content, err := s.announced(ctx, caller, first.GetStart())
 	if err != nil {
 		return err
@@ -88,7 +46,7 @@ func (s *Service) Upload(stream exchangev1.TransferService_UploadServer) error {
 	if err != nil {
 		return uploadRefused(err)
 	}
-	err = s.take(stream, caller, writer)
+	err = s.take(&arriving{stream, patience, at}, writer)
 	held, closeErr := writer.Close()
 	switch {
 	case err != nil:
@@ -103,22 +61,17 @@ func (s *Service) Upload(stream exchangev1.TransferService_UploadServer) error {
 }
 
 // next waits for the next message of an upload, but not for ever.
-func (s *Service) next(stream exchangev1.TransferService_UploadServer) (*exchangev1.UploadRequest, error) {
-	defer s.patience(stream.Context())()
+func next(stream exchangev1.TransferService_UploadServer, patience *patience) (message *exchangev1.UploadRequest, err error) {
+	over := patience.begin()
+	defer func() { over(len(message.GetChunk())) }()
 	return stream.Recv() //nolint:wrapcheck // io.EOF has to stay what it is
 }
 
-// patience ends the call that ctx is of unless what waits for its other end is done in
-// time, and over called: who makes nothing of a place leaves it to others. What was
-// uploaded stays held.
-func (s *Service) patience(ctx context.Context) (over func()) {
-	most := s.limits.TransferIdle
-	timer := time.AfterFunc(most, func() {
-		s.end(ctx, fault.New(codes.Aborted, "transfer_stalled",
-			fmt.Sprintf("nothing of the large packet was sent or taken for %v; go on from where it stopped", most),
-			fmt.Sprintf("không có dữ liệu nào của gói tin lớn được truyền trong %v; hãy truyền tiếp từ chỗ đã dừng", most)).After(time.Second))
-	})
-	return func() { timer.Stop() }
+// arriving is an upload under way.
+type arriving struct {
+	stream   exchangev1.TransferService_UploadServer
+	patience *patience
+	place    *place
 }
 
 // announced checks what an upload says it will be.
@@ -142,10 +95,10 @@ func (s *Service) announced(ctx context.Context, caller string, start *exchangev
 }
 
 // take writes what comes, no faster than the node may send.
-func (s *Service) take(stream exchangev1.TransferService_UploadServer, caller string, writer *blobs.Writer) error {
-	ctx := stream.Context()
+func (s *Service) take(from *arriving, writer *blobs.Writer) error {
+	ctx := from.stream.Context()
 	for {
-		next, err := s.next(stream)
+		next, err := next(from.stream, from.patience)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -156,38 +109,11 @@ func (s *Service) take(stream exchangev1.TransferService_UploadServer, caller st
 			return fault.New(codes.InvalidArgument, "request_invalid",
 				"start: an upload begins once in a stream", "start: mỗi luồng chỉ bắt đầu một lần tải lên")
 		}
-		if err := s.quota.paceBytes(ctx, caller, len(next.GetChunk())); err != nil {
+		if err := s.quota.paceBytes(ctx, from.place, len(next.GetChunk())); err != nil {
 			return err
 		}
 		if err := writer.Write(ctx, next.GetChunk()); err != nil {
 			return fmt.Errorf("take upload: %w", err)
-		}
-	}
-}
-
-// paceBytes waits until a node may send more of a content, and counts it as sent.
-func (q *quota) paceBytes(ctx context.Context, node string, size int) error {
-	for {
-		rate := q.of(node).BytesPerSecond
-		if rate == 0 {
-			return nil
-		}
-		own := q.account(node)
-		own.mu.Lock()
-		wait := own.bytes.wait(q.clock(), rate)
-		if wait == 0 {
-			own.bytes.left -= float64(size)
-		}
-		own.mu.Unlock()
-		if wait == 0 {
-			return nil
-		}
-		timer := time.NewTimer(min(wait, paceStep))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("wait for the quota: %w", context.Cause(ctx))
 		}
 	}
 }
@@ -291,11 +217,11 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 	if err != nil {
 		return err
 	}
-	leave, err := s.transfers.enter(caller)
+	at, err := s.transfers.enter(caller)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer at.leave()
 	accepted, err := s.packetOf(ctx, statement)
 	if err != nil {
 		return err
@@ -310,26 +236,27 @@ func (s *Service) Download(req *exchangev1.DownloadRequest, stream exchangev1.Tr
 		return fault.New(codes.OutOfRange, "offset_beyond",
 			fmt.Sprintf("the content has %d bytes", size), fmt.Sprintf("nội dung có %d byte", size))
 	}
+	patience := s.patienceWith(ctx)
 	if large {
-		err := s.sendLarge(content, offset, stream)
+		err := s.sendLarge(content, offset, stream, patience)
 		// It has gone since, or the hub goes on from a backup that was made meanwhile.
 		if errors.Is(err, store.ErrNotFound) && s.blobs != nil && s.blobs.IsRetired(content) {
 			return expired(statement)
 		}
 		return err
 	}
-	return s.sendContent(accepted.GetEnvelope().GetContent()[offset:], stream)
+	return sendContent(accepted.GetEnvelope().GetContent()[offset:], stream, patience)
 }
 
 // chunkBytes of a content travel in one message: so little that a slow line has taken it
 // before the download counts as stalled, and what HTTP/2 sends at once.
 const chunkBytes = 16 << 10
 
-func (s *Service) sendContent(content []byte, stream exchangev1.TransferService_DownloadServer) error {
+func sendContent(content []byte, stream exchangev1.TransferService_DownloadServer, patience *patience) error {
 	for chunk := range slices.Chunk(content, chunkBytes) {
-		over := s.patience(stream.Context())
+		over := patience.begin()
 		err := stream.Send(&exchangev1.DownloadResponse{Chunk: chunk})
-		over()
+		over(len(chunk))
 		if err != nil {
 			return fmt.Errorf("send content: %w", err)
 		}
@@ -337,7 +264,7 @@ func (s *Service) sendContent(content []byte, stream exchangev1.TransferService_
 	return nil
 }
 
-func (s *Service) sendLarge(content blobs.Content, offset int64, stream exchangev1.TransferService_DownloadServer) (err error) {
+func (s *Service) sendLarge(content blobs.Content, offset int64, stream exchangev1.TransferService_DownloadServer, patience *patience) (err error) {
 	if s.blobs == nil {
 		return fmt.Errorf("%w: the hub runs without what keeps large contents", store.ErrNotFound)
 	}
@@ -354,7 +281,7 @@ func (s *Service) sendLarge(content blobs.Content, offset int64, stream exchange
 		if err != nil {
 			return fmt.Errorf("read content: %w", err)
 		}
-		if err := s.sendContent(block, stream); err != nil {
+		if err := sendContent(block, stream, patience); err != nil {
 			return err
 		}
 	}

@@ -48,7 +48,7 @@ func (r *Registry) newToken(node certs.Identity, now time.Time) (token, error) {
 	}
 	return token{
 		text:   tokenPrefix + base64.RawURLEncoding.EncodeToString(content),
-		stored: &registryv1.StoredToken{SecretSha256: hash[:], ExpiresAt: expires},
+		stored: &registryv1.StoredToken{SecretSha256: hash[:], ExpiresAt: expires, Epoch: r.cfg.Epoch},
 	}, nil
 }
 
@@ -57,10 +57,11 @@ func (r *Registry) newToken(node certs.Identity, now time.Time) (token, error) {
 // again while the token lasts, so that a join whose answer was lost can be
 // repeated; any other key is refused. Errors: INVALID_ARGUMENT for a certificate
 // request that is refused; UNAUTHENTICATED, always in the same words, for a token
-// that is wrong, has ended, or was used.
+// that is wrong, has ended, or was used, and in words of its own for one that was issued
+// before the hub was restored.
 func (r *Registry) Join(ctx context.Context, req *enrolmentv1.JoinRequest) (*enrolmentv1.JoinResponse, error) {
 	// Before anything that costs: strangers do not queue for the lock.
-	if err := r.current.Load().checkToken(req, r.cfg.Clock()); err != nil {
+	if err := r.checkToken(r.current.Load(), req); err != nil {
 		return nil, err
 	}
 	public, err := certs.CheckRequest(req.GetCertificateRequest())
@@ -74,7 +75,7 @@ func (r *Registry) Join(ctx context.Context, req *enrolmentv1.JoinRequest) (*enr
 	var chain [][]byte
 	rejoined := false
 	err = r.update(ctx, func(d *draft) error {
-		if err := d.checkToken(req, r.cfg.Clock()); err != nil {
+		if err := r.checkToken(&d.snapshot, req); err != nil {
 			return err
 		}
 		id := nodeOf(req)
@@ -127,12 +128,18 @@ func (r *Registry) useToken(d *draft, id string, key [sha256.Size]byte, request 
 	return stored, nil
 }
 
-// checkToken refuses a secret that is not the node's, or has ended.
-func (s *snapshot) checkToken(req *enrolmentv1.JoinRequest, now time.Time) error {
+// checkToken refuses a secret that is not the node's, or has ended, or is of another epoch:
+// it may have been used after the copy was made that the hub goes on from.
+func (r *Registry) checkToken(s *snapshot, req *enrolmentv1.JoinRequest) error {
 	stored := s.tokens[nodeOf(req)]
 	hash := sha256.Sum256(req.GetSecret())
-	if subtle.ConstantTimeCompare(stored.GetSecretSha256(), hash[:]) != 1 || !now.Before(stored.GetExpiresAt().AsTime()) {
+	if subtle.ConstantTimeCompare(stored.GetSecretSha256(), hash[:]) != 1 || !r.cfg.Clock().Before(stored.GetExpiresAt().AsTime()) {
 		return tokenRefused()
+	}
+	if stored.GetEpoch() != r.cfg.Epoch { // said to who knows the secret only
+		return fault.New(codes.Unauthenticated, "token_before_restore",
+			"the token was issued before the hub was restored and is void, used or not; ask an administrator of the hub for a new one",
+			"mã đăng ký được cấp trước khi trục liên thông được khôi phục nên không còn giá trị, dù đã dùng hay chưa; hãy xin quản trị viên trục liên thông mã mới")
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,8 @@ type Config struct {
 	StrictHub bool
 	// Quota holds for nodes of which nothing else is set.
 	Quota Quota
+	// Epoch is the first sequence of the store's epoch; 0 before any. Tokens of others are void.
+	Epoch uint64
 	// TokenValidity is how long a token can be used; default 72 hours.
 	TokenValidity time.Duration
 	// CertificateValidity defaults to certs.DefaultNodeValidity.
@@ -142,6 +145,23 @@ func Open(ctx context.Context, cfg Config) (*Registry, error) {
 	}
 	cfg.Logger.InfoContext(ctx, "registry starts with the official code list", "organisations", put.GetAdded())
 	return r, nil
+}
+
+// ActiveNodes returns the nodes that a store says are active, sorted: who is let in by a
+// registry that is opened on it.
+func ActiveNodes(ctx context.Context, from Store) ([]string, error) {
+	loaded, err := load(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for id, node := range loaded.nodes {
+		if node.GetState() == active {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
 }
 
 // Receivers returns the nodes that hold a right to packets of a type from an

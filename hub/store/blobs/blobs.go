@@ -76,8 +76,9 @@ type Options struct {
 	// the bytes they announce; defaults 16 and 4 GiB, 512 and 64 GiB.
 	SenderUploads, AllUploads int
 	SenderBytes, AllBytes     int64
-	// Keep is how long an upload waits to go on or to be submitted; default a day.
-	Keep time.Duration
+	// Keep is how long an upload waits to go on or to be submitted; default a day. One of
+	// which nothing is held waits for KeepEmpty, default ten minutes.
+	Keep, KeepEmpty time.Duration
 	// SpareBytes is the space that uploads leave on the disk; default 512 MiB, which is
 	// more than the store leaves: packets are still accepted where uploads are not.
 	SpareBytes uint64
@@ -105,6 +106,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Keep == 0 {
 		o.Keep = 24 * time.Hour
+	}
+	if o.KeepEmpty == 0 {
+		o.KeepEmpty = min(o.Keep, 10*time.Minute)
 	}
 	if o.SpareBytes == 0 {
 		o.SpareBytes = 512 << 20
@@ -276,6 +280,21 @@ func (b *Blobs) Uploads(sender string) []Content {
 	return own
 }
 
+// reserveBytes bounds what of the disk is kept free for what others have announced: else
+// who announces much and sends nothing would keep everybody out. Each block is checked
+// again as it is written, so that more than there is never goes onto the disk.
+const reserveBytes = 1 << 30
+
+// left checks that so much more leaves enough on the disk. Where the disk does not say,
+// it does.
+func (b *Blobs) left(more int64) error {
+	usage, err := b.opts.FS.GetDiskUsage(b.dir)
+	if err == nil && usage.AvailBytes < b.opts.SpareBytes+uint64(more) { //nolint:gosec // a size
+		return fmt.Errorf("%w: %d bytes more would not leave %d on the disk", store.ErrFull, more, b.opts.SpareBytes)
+	}
+	return nil
+}
+
 // room checks that one more upload keeps within the bounds. Under mu.
 func (b *Blobs) room(c Content) error {
 	var own, all int
@@ -298,9 +317,5 @@ func (b *Blobs) room(c Content) error {
 		return fmt.Errorf("%w: there is no room for another of any sender", ErrTooMany)
 	}
 	// Of the others, what has come is on the disk already: this leaves rather too much.
-	usage, err := b.opts.FS.GetDiskUsage(b.dir)
-	if err == nil && usage.AvailBytes < b.opts.SpareBytes+uint64(allBytes) { //nolint:gosec // a size
-		return fmt.Errorf("%w: %d bytes more would not leave %d on the disk", store.ErrFull, allBytes, b.opts.SpareBytes)
-	}
-	return nil
+	return b.left(c.Size + min(allBytes-c.Size, reserveBytes))
 }

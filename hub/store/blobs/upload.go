@@ -108,7 +108,16 @@ func (b *Blobs) Held(sender, id string) (c Content, held int64, until time.Time,
 	if err := u.learn(b.opts.FS); err != nil {
 		return c, 0, until, err
 	}
-	return u.content, u.held, u.touched.Add(b.opts.Keep), nil
+	return u.content, u.held, u.touched.Add(b.keeps(u)), nil
+}
+
+// keeps returns how long an upload waits for what comes next. The upload is locked. What
+// an earlier run has left may hold something, until its file is read.
+func (b *Blobs) keeps(u *upload) time.Duration {
+	if u.known && u.held == 0 && u.content.Size > 0 {
+		return b.opts.KeepEmpty
+	}
+	return b.opts.Keep
 }
 
 // Drop removes an upload; ErrBusy where it is being submitted.
@@ -237,7 +246,7 @@ func (b *Blobs) settle(ctx context.Context, u *upload, first bool) error {
 		err := b.remove(ctx, u)
 		u.unneeded.Store(err == nil)
 		return err
-	case u.writer == nil && !u.unknown && b.opts.Clock().Sub(u.touched) > b.opts.Keep:
+	case u.writer == nil && !u.unknown && b.opts.Clock().Sub(u.touched) > b.keeps(u):
 		return b.remove(ctx, u)
 	}
 	return nil

@@ -175,6 +175,9 @@ func (w *Writer) flush(ctx context.Context) error {
 	if u.writer != w {
 		return ErrTakenOver
 	}
+	if err := w.blobs.left(int64(len(w.block))); err != nil {
+		return err
+	}
 	block := u.written / blockSize
 	u.sum.Write(w.block)
 	if u.written+int64(len(w.block)) == u.content.Size && [sha256.Size]byte(u.sum.Sum(nil)) != u.content.SHA256 {

@@ -261,7 +261,8 @@ type AcceptedPacket struct {
 	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
 	// When it was accepted, by the hub's clock.
 	AcceptedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=accepted_at,json=acceptedAt,proto3" json:"accepted_at,omitempty"`
-	// The envelope, as sent.
+	// The envelope, as sent. Recipients that its sender named are in it, and seen by all
+	// of them; those that the hub found by their rights are not.
 	Envelope *Envelope `protobuf:"bytes,6,opt,name=envelope,proto3" json:"envelope,omitempty"`
 	// SHA-256 of the content.
 	ContentSha256 []byte `protobuf:"bytes,7,opt,name=content_sha256,json=contentSha256,proto3" json:"content_sha256,omitempty"`
@@ -1878,7 +1879,7 @@ func (x *GetPacketRequest) GetFormat() Format {
 // Answer of ExchangeService.GetPacket.
 type GetPacketResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The packet; its content in the format asked for. Of a large one, without its
+	// The packet, with all recipients that its sender named; its content in the format asked for. Of a large one, without its
 	// content: see TransferService.Download.
 	Packet        *AcceptedPacket `protobuf:"bytes,1,opt,name=packet,proto3" json:"packet,omitempty"`
 	unknownFields protoimpl.UnknownFields

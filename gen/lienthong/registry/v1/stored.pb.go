@@ -35,8 +35,11 @@ type StoredToken struct {
 	// Certificate chain (DER) the token was traded for: what the same key gets again
 	// when the first answer was lost on its way.
 	CertificateChain [][]byte `protobuf:"bytes,4,rep,name=certificate_chain,json=certificateChain,proto3" json:"certificate_chain,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// First sequence of the epoch in which it was issued; 0 before any. In another epoch it
+	// is void: the hub goes on from a copy, which does not know whether it was used since.
+	Epoch         uint64 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StoredToken) Reset() {
@@ -97,17 +100,25 @@ func (x *StoredToken) GetCertificateChain() [][]byte {
 	return nil
 }
 
+func (x *StoredToken) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 var File_lienthong_registry_v1_stored_proto protoreflect.FileDescriptor
 
 const file_lienthong_registry_v1_stored_proto_rawDesc = "" +
 	"\n" +
-	"\"lienthong/registry/v1/stored.proto\x12\x15lienthong.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x01\n" +
+	"\"lienthong/registry/v1/stored.proto\x12\x15lienthong.registry.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x01\n" +
 	"\vStoredToken\x12#\n" +
 	"\rsecret_sha256\x18\x01 \x01(\fR\fsecretSha256\x129\n" +
 	"\n" +
 	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12&\n" +
 	"\x0fused_key_sha256\x18\x03 \x01(\fR\rusedKeySha256\x12+\n" +
-	"\x11certificate_chain\x18\x04 \x03(\fR\x10certificateChainBEZCgithub.com/lienthong/lienthong/gen/lienthong/registry/v1;registryv1b\x06proto3"
+	"\x11certificate_chain\x18\x04 \x03(\fR\x10certificateChain\x12\x14\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epochBEZCgithub.com/lienthong/lienthong/gen/lienthong/registry/v1;registryv1b\x06proto3"
 
 var (
 	file_lienthong_registry_v1_stored_proto_rawDescOnce sync.Once
