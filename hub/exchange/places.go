@@ -20,9 +20,10 @@ const (
 	transfersInAll   = 32
 )
 
-// leastSpeed is what a content has to travel at, in bytes a second, as at the HTTP edge.
-// Who is slower for long leaves its place to others, and goes on from where it stopped.
-const leastSpeed = 32 << 10
+// leastSpeed is what a content has to travel at, in bytes a second: less than any line
+// of the field has. Who is slower for long leaves its place to others, and goes on from
+// where it stopped.
+const leastSpeed = 8 << 10
 
 // transfers bounds what large contents take of the hub.
 type transfers struct {
