@@ -78,7 +78,7 @@ func TestUploadsThatArePacedLeaveTheirPlaces(t *testing.T) {
 	for node := range 3 {
 		most.set(fmt.Sprintf("H4%d/motcua", node+3), paced)
 	}
-	h := start(t, options{large: true, quota: most.of, limits: exchange.Limits{TransferIdle: 500 * time.Millisecond}})
+	h := start(t, options{large: true, quota: most.of, limits: exchange.Limits{TransferIdle: 20 * time.Second}})
 	content := make([]byte, 512<<10)
 	streams := h.allPlaces(t, content, content)
 	h.wantAPlace(t, content)
