@@ -39,6 +39,7 @@ func TestDeadLettersAreSettledByCommand(t *testing.T) {
 		t.Fatalf("the hub ended with %v", err)
 	}
 	startHub(t, data, address, "127.0.0.1:0")
+	wantSaid(t, "ack of a discarded one", lienthong(t, "", "node", "ack", "--profile", portal, "2"), 1, "2: nothing was done: it was rejected and discarded before\n")
 	wantSaid(t, "status after all", lienthong(t, "", "node", "status", "--profile", province, "2"), 0, "G22/portal: dead letter, which the recipient has discarded: không mở được tệp\\u001b[2J (deliveries: 1)\n")
 	wantSaid(t, "in Vietnamese", inVietnamese(t, "node", "status", "--profile", province, "2"), 0, "G22/portal: không giao được, bên nhận đã bỏ: không mở được tệp")
 	wantSaid(t, "the rest", deadLetters("--all"), 0, "1: is in the inbox again, to be delivered anew\n")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -137,34 +136,32 @@ never for this node; which of these, is said.`,
 // notWaiting says of sequences why nothing was there to be settled.
 func (m morgue) notWaiting(ctx context.Context, sequences []uint64) (some bool) {
 	for _, sequence := range sequences {
-		vi, en := m.whyNot(ctx, sequence)
-		m.printf("%d: chưa làm gì: "+vi+"\n", "%d: nothing was done: "+en+"\n", sequence)
+		m.printf("%d: chưa làm gì: %s\n", "%d: nothing was done: %s\n", sequence, m.whyNot(ctx, sequence))
 	}
 	return len(sequences) > 0
 }
 
 // whyNot says why a sequence could not be settled.
-func (m morgue) whyNot(ctx context.Context, sequence uint64) (vi, en string) {
+func (m morgue) whyNot(ctx context.Context, sequence uint64) string {
 	states, err := m.client.DeliveryStatus(ctx, sequence)
 	if refused, is := errors.AsType[*nodes.Refused](err); is && refused.Code() == codes.NotFound {
-		return printable(escaped(refused.Refusal.GetMessageVi())), printable(escaped(refused.Refusal.GetMessageEn()))
+		return printable(m.say.of(refused.Refusal.GetMessageVi(), refused.Refusal.GetMessageEn()))
 	}
 	own := slices.IndexFunc(states, func(d *exchangev1.DeliveryStatus) bool { return d.GetRecipient() == m.client.Node() })
 	if err != nil || own < 0 {
-		return "không chờ hệ thống này", "it does not wait for this node"
+		return m.say.of("không chờ hệ thống này", "it does not wait for this node")
 	}
 	switch states[own].GetState() {
 	case exchangev1.DeliveryStatus_STATE_ACKNOWLEDGED:
-		return "đã xác nhận trước đó", "it was acknowledged before"
+		return m.say.of("đã xác nhận trước đó", "it was acknowledged before")
 	case exchangev1.DeliveryStatus_STATE_DEAD:
-		return "nằm trong danh sách không giao được: lienthong node dead-letters", "it is a dead letter: lienthong node dead-letters"
+		return m.say.of("nằm trong danh sách không giao được: lienthong node dead-letters", "it is a dead letter: lienthong node dead-letters")
+	case exchangev1.DeliveryStatus_STATE_DISCARDED:
+		return m.say.of("đã bị từ chối và bỏ trước đó", "it was rejected and discarded before")
 	}
-	return "gói tin đang chờ nhưng không nằm trong tay hệ thống này: chưa được lấy, đã hết hạn giữ, hoặc bị trục thu lại vì gói tin trước của cùng bên gửi và hồ sơ bị từ chối; hãy lấy trước: lienthong node pull",
-		"it waits, but is not out with this node: it was not taken, its lease has ended, or it was taken back as one before it of the same sender and dossier was rejected; take it first: lienthong node pull"
+	return m.say.of("gói tin đang chờ nhưng không nằm trong tay hệ thống này: chưa được lấy, đã hết hạn giữ, hoặc bị trục thu lại vì gói tin trước của cùng bên gửi và hồ sơ bị từ chối; hãy lấy trước: lienthong node pull",
+		"it waits, but is not out with this node: it was not taken, its lease has ended, or it was taken back as one before it of the same sender and dossier was rejected; take it first: lienthong node pull")
 }
-
-// escaped makes a text stand for itself in a format.
-func escaped(text string) string { return strings.ReplaceAll(text, "%", "%%") }
 
 func rejectCommand() *cobra.Command {
 	var options deliveryOptions
