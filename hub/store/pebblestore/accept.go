@@ -76,22 +76,33 @@ func (s *Store) write(submissions []store.Submission, fresh []store.Fresh, seale
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	g.position, err = s.journal.Append(frameGroup, parts...)
-	if errors.Is(err, journal.ErrFull) {
-		return nil, fmt.Errorf("%w: %w", store.ErrFull, err)
-	}
+	// The line at which an envelope becomes durable.
+	g.position, err = s.appendDurably(frameGroup, parts...)
+	return g, err
+}
+
+// appendDurably makes a frame durable. What is accepted depends on it: where it is not
+// known to be there, the store is broken. Under accepting.
+func (s *Store) appendDurably(kind byte, parts ...[]byte) (journal.Position, error) {
+	position, err := s.journal.Append(kind, parts...)
 	if err == nil {
-		// The line at which an envelope becomes durable.
 		err = s.journal.Sync()
 	}
-	if errors.Is(err, journal.ErrBroken) {
+	return position, s.notAppended(err)
+}
+
+// notAppended says why a frame is not there, or not known to be. Under accepting.
+func (s *Store) notAppended(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, journal.ErrFull):
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	case errors.Is(err, journal.ErrBroken):
 		s.broken = err
-		return nil, fmt.Errorf("%w: %w", store.ErrBroken, err)
+		return fmt.Errorf("%w: %w", store.ErrBroken, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	return g, nil
+	return fmt.Errorf("store: %w", err)
 }
 
 // publish shows a durable group to readers.

@@ -3,7 +3,6 @@ package pebblestore
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -54,22 +53,12 @@ func (s *Store) BeginEpoch(ctx context.Context, at, copied time.Time) (store.Epo
 // writeEpoch makes an epoch durable. It begins with a segment: whoever counts by segments
 // meets no gap in one.
 func (s *Store) writeEpoch(e store.Epoch) error {
-	err := s.journal.Seal()
-	if err == nil {
-		// A start in the middle sees nothing of it, or all: as if this had returned.
-		_, err = s.journal.Append(frameEpoch, epochValue(e))
+	if err := s.journal.Seal(); err != nil {
+		return s.notAppended(err)
 	}
-	if err == nil {
-		err = s.journal.Sync()
-	}
-	switch {
-	case errors.Is(err, journal.ErrFull):
-		return fmt.Errorf("%w: %w", store.ErrFull, err)
-	case errors.Is(err, journal.ErrBroken):
-		s.broken = err
-		return fmt.Errorf("%w: %w", store.ErrBroken, err)
-	case err != nil:
-		return fmt.Errorf("store: %w", err)
+	// A start in the middle sees nothing of it, or all: as if this had returned.
+	if _, err := s.appendDurably(frameEpoch, epochValue(e)); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
