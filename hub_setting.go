@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"math"
-	"strconv"
 
 	"github.com/lienthong/lienthong/hub/admin"
 )
@@ -18,11 +17,7 @@ type setting[T int | uint64] struct {
 
 // Set implements pflag.Value.
 func (s setting[T]) Set(text string) error {
-	read := func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) }
-	if s.bytes {
-		read = admin.ParseBytes
-	}
-	number, err := read(text)
+	number, err := admin.ParseNumber(text, s.bytes)
 	if _, signed := any(*s.at).(int); err != nil || number == 0 && !s.unlimited || signed && number > math.MaxInt {
 		return errors.New("not allowed") // FlagError says what is
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 // Config says where a hub keeps its data and where it listens. The tagged fields
-// can stand in a YAML file, where an unknown key is an error.
+// can stand in a YAML file, where an unknown key is an error. Numbers are from 1 on there;
+// their tags say which are of bytes, and which can be 0, for no limit.
 type Config struct {
 	// DataDir holds everything the hub keeps: store, CA, ledger key, and the first
 	// administrator's profile. It is made when it is not there.
@@ -35,10 +36,10 @@ type Config struct {
 	// the host of GRPC, the machine's host name and loopback.
 	Hosts []string `yaml:"hosts"`
 	// ContentBytes is the largest packet that comes in one piece; default 16 MiB.
-	ContentBytes int `yaml:"content_bytes"`
+	ContentBytes int `yaml:"content_bytes" number:"bytes"`
 	// LargeBytes is the largest packet that is uploaded in pieces; default
 	// DefaultLargeBytes.
-	LargeBytes int `yaml:"large_bytes"`
+	LargeBytes int `yaml:"large_bytes" number:"bytes"`
 	// TransferIdle is how long a large packet may stand still on its way to the hub, or
 	// from it, or travel slower than 32 KiB a second, before its stream is ended, to go on
 	// later; default DefaultTransferIdle, at least MinTransferIdle.
@@ -55,15 +56,14 @@ type Config struct {
 	DeliveryAttempts int `yaml:"delivery_attempts"`
 	// PacketsPerSecond and BytesPerSecond are what one node may send in a second, by
 	// number and by content; 0 is no limit. An administrator can set others of a node.
-	PacketsPerSecond uint64 `yaml:"packets_per_second"`
-	BytesPerSecond   uint64 `yaml:"bytes_per_second"`
+	PacketsPerSecond uint64 `yaml:"packets_per_second" number:"unlimited"`
+	BytesPerSecond   uint64 `yaml:"bytes_per_second" number:"bytes,unlimited"`
 	// InboxBytes may wait for one node, before more for it is refused; default
 	// DefaultInboxBytes. An administrator can set others of a node.
-	InboxBytes uint64 `yaml:"inbox_bytes"`
+	InboxBytes uint64 `yaml:"inbox_bytes" number:"bytes"`
 	// HandshakesPerSecond bounds how many connections are verified in a second, by gRPC
-	// and HTTPS together,
-	// so that all of them, coming back at once, do not take the processors from those
-	// that are back; default 500.
+	// and HTTPS together, so that all of them, coming back at once, do not take the
+	// processors from those that are back; default 500.
 	HandshakesPerSecond int `yaml:"handshakes_per_second"`
 	// Retention says how long packets are kept; default: for ever.
 	Retention Retention `yaml:"retention"`

@@ -49,7 +49,7 @@ func readYAML(content []byte, into *Config) error {
 			}
 			continue
 		}
-		if err := setField(field, key, pair.Value); err != nil {
+		if err := setField(field, pair.Value); err != nil {
 			return fmt.Errorf("line %d: %s %w", line, key, err)
 		}
 	}
@@ -66,15 +66,22 @@ func atLine(err error) error {
 }
 
 // configFields returns the fields of a config that a file can name.
-func configFields(into *Config) map[string]reflect.Value {
-	fields := map[string]reflect.Value{}
+func configFields(into *Config) map[string]configField {
+	fields := map[string]configField{}
 	v := reflect.ValueOf(into).Elem()
 	for i := range v.NumField() {
-		if key := keyOf(v.Type().Field(i)); key != "" {
-			fields[key] = v.Field(i)
+		of := v.Type().Field(i)
+		if key := keyOf(of); key != "" {
+			fields[key] = configField{v.Field(i), of.Tag.Get("number")}
 		}
 	}
 	return fields
+}
+
+// configField is a field of a config, and what its tag says of the numbers it takes.
+type configField struct {
+	reflect.Value
+	number string
 }
 
 // configKeys returns their keys, in their order.
@@ -99,7 +106,7 @@ func keyOf(f reflect.StructField) string {
 
 // setField sets one setting. Where 0 would stand for the default it is refused: whoever
 // writes it means something else.
-func setField(field reflect.Value, key string, node ast.Node) error {
+func setField(field configField, node ast.Node) error {
 	text := node.GetToken().Value
 	switch at := field.Addr().Interface().(type) {
 	case *time.Duration:
@@ -110,7 +117,7 @@ func setField(field reflect.Value, key string, node ast.Node) error {
 		*at = d
 		return nil
 	case *int, *uint64:
-		return setNumber(field, key, text)
+		return setNumber(field, text)
 	}
 	if err := yaml.NodeToValue(node, field.Addr().Interface(), yaml.DisallowUnknownField()); err != nil {
 		expected := map[reflect.Kind]string{reflect.Bool: "true or false is", reflect.Slice: "a list is", reflect.String: "a text is"}[field.Kind()]
@@ -122,19 +129,18 @@ func setField(field reflect.Value, key string, node ast.Node) error {
 	return nil
 }
 
-func setNumber(field reflect.Value, key, text string) error {
-	bytes, unlimited := strings.Contains(key, "bytes"), strings.HasSuffix(key, "_per_second") && !strings.HasPrefix(key, "handshakes")
-	read := func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) }
+func setNumber(field configField, text string) error {
+	bytes := strings.Contains(field.number, "bytes")
 	expected := "a whole number"
 	if bytes {
-		read, expected = admin.ParseBytes, "a number of bytes, such as 16777216, 500KiB, 16MiB or 64GiB,"
+		expected = "a number of bytes, such as 16777216, 500KiB, 16MiB or 64GiB,"
 	}
 	least := uint64(1)
-	if expected += " from 1 on is expected"; unlimited {
+	if expected += " from 1 on is expected"; strings.Contains(field.number, "unlimited") {
 		least = 0
 		expected += ", or 0 for no limit"
 	}
-	number, err := read(text)
+	number, err := admin.ParseNumber(text, bytes)
 	switch {
 	case err != nil || number < least || field.Kind() == reflect.Int && number > math.MaxInt:
 		return fmt.Errorf("%q: %s", text, expected)

@@ -25,11 +25,7 @@ func (l *limit) Set(text string) error {
 		l.value = 0
 		return nil
 	}
-	read := func(text string) (uint64, error) { return strconv.ParseUint(text, 10, 64) }
-	if l.sized {
-		read = ParseBytes
-	}
-	number, err := read(text)
+	number, err := ParseNumber(text, l.sized)
 	if err != nil || number == 0 {
 		return errors.New("not a limit") // FlagError says what is
 	}
@@ -65,6 +61,18 @@ func (l *limit) Type() string {
 
 // units of bytes, each 1024 times the one before.
 func units() []string { return []string{"KiB", "MiB", "GiB", "TiB"} }
+
+// ParseNumber reads a number, or one of bytes.
+func ParseNumber(text string, ofBytes bool) (uint64, error) {
+	if ofBytes {
+		return ParseBytes(text)
+	}
+	number, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no number", text)
+	}
+	return number, nil
+}
 
 // ParseBytes reads a number of bytes, with a unit or without: 20971520, 500KiB, 64GiB; and
 // as commands print it: 64 GiB, 8.0 MiB, 512 bytes.
