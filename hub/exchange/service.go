@@ -87,7 +87,7 @@ type Limits struct {
 	// time, up to RetryAtMost; defaults a second, 5 minutes.
 	RetryAfter, RetryAtMost time.Duration
 	// TransferIdle is how long a stream of a large content may wait for the node, to
-	// send a piece or to take one; what travels slower than 32 KiB a second uses it up.
+	// send a piece or to take one; what travels slower than 8 KiB a second uses it up.
 	// Default DefaultTransferIdle.
 	TransferIdle time.Duration
 }

@@ -55,14 +55,15 @@ type LogConfig struct {
 }
 
 // Log is the Merkle log of everything accepted: leaf index is the place in the accepted
-// log, from 0 on; until an epoch begins, sequence less one. It keeps hashes and checkpoints only, both derived from the accepted log, behind which
-// it may lag. It keeps to this, whatever crashes in between:
+// log, from 0 on; until an epoch begins, sequence less one. It keeps hashes and
+// checkpoints only, both derived from the accepted log, behind which it may lag. It keeps
+// to this, whatever crashes in between:
 //
 //   - A checkpoint leaves a Log only after it and the hashes below it are on stable
 //     storage.
-//   - No two checkpoints of an origin are of one size and different roots, and none leaves that is
-//     smaller than an earlier one: each is proven to go on from the one before, before
-//     it is signed.
+//   - No two checkpoints of an origin are of one size and different roots, and none leaves
+//     that is smaller than an earlier one: each is proven to go on from the one before,
+//     before it is signed.
 //
 // A hub that goes on from a backup knows nothing of what was signed since: it begins an
 // epoch, whose ledger has an origin of its own.
@@ -322,8 +323,8 @@ func (l *Log) Included(sequence uint64) (Included, error) {
 }
 
 // Inclusion proves the statement of a sequence in the ledger of a size (RFC 6962,
-// 2.1.1), without the checkpoint. ErrBeyond where the latest checkpoint does not cover the size, or the size
-// not the sequence.
+// 2.1.1), without the checkpoint. ErrBeyond where the latest checkpoint does not cover the
+// size, or the size not the sequence.
 func (l *Log) Inclusion(sequence, size uint64) (Included, error) {
 	last := l.last.Load()
 	index, ok := l.place(sequence)

@@ -10,9 +10,9 @@
 // be: both directories are looked into. A file among the uploads is removed only after
 // Options.Accepted has said that no accepted packet needs it. So there is no moment at
 // which an accepted packet lacks its content, and what a crash leaves behind is an
-// upload like any other, which ends when its time is over. Before
-// that ends what was refused for good: it must make room for others. A start looks at the
-// uploads alone, of which there are few.
+// upload like any other, which ends when its time is over. What was refused for good ends
+// before that: it must make room for others. A start looks at the uploads alone, of which
+// there are few.
 package blobs
 
 import (
